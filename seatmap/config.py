@@ -1,0 +1,123 @@
+"""Settings: each has one name (its environment variable), one default and one line of documentation.
+
+`load()` reads them from the environment. A value that does not fit names its variable and says what it
+should be; an unknown `SEATMAP_…` variable is a warning, because it is usually a misspelt one.
+"""
+
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, field
+
+from seatmap.errors import SettingInvalid
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set from outside. A duration carries its unit in its name."""
+
+    redis_url: Annotated[
+        str, Meta(description="Redis or Valkey to use; empty starts one in the data folder.")
+    ] = field(name="REDIS_URL", default="")
+    database_url: Annotated[
+        str, Meta(description="Postgres to use; empty starts one in the data folder.")
+    ] = field(name="DATABASE_URL", default="")
+    data: Annotated[
+        Path, Meta(description="Folder of the embedded servers and of what `up` writes.")
+    ] = field(name="SEATMAP_DATA", default=Path("data"))
+    host: Annotated[str, Meta(description="Address that the web process listens on.")] = field(
+        name="HOST", default="127.0.0.1"
+    )
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port that the web process listens on.")
+    ] = field(name="PORT", default=8000)
+    origins: Annotated[
+        tuple[str, ...],
+        Meta(description="Further origins (https://tickets.example) that may use the site, by comma."),
+    ] = field(name="SEATMAP_ORIGINS", default=())
+    forwarded_allow_ips: Annotated[
+        str, Meta(description="Proxies whose X-Forwarded-… headers are believed, by comma.")
+    ] = field(name="SEATMAP_FORWARDED_ALLOW_IPS", default="127.0.0.1")
+    secret: Annotated[
+        str, Meta(description="Signs visitor cookies; empty uses one kept in the database.")
+    ] = field(name="SEATMAP_SECRET", default="")
+    demo: Annotated[
+        bool, Meta(description="Whether `up` makes the demo events in an empty database.")
+    ] = field(name="SEATMAP_DEMO", default=True)
+    log_level: Annotated[
+        str, Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
+    ] = field(name="SEATMAP_LOG_LEVEL", default="info")
+
+    hold_seconds: Annotated[
+        int, Meta(ge=1, le=7200, description="How long a hold lasts, from its first seat.")
+    ] = field(name="SEATMAP_HOLD_SECONDS", default=480)
+    extend_seconds: Annotated[
+        int, Meta(ge=0, le=7200, description="How much one extension adds to a hold.")
+    ] = field(name="SEATMAP_EXTEND_SECONDS", default=240)
+    grace_ms: Annotated[
+        int, Meta(ge=0, le=60000, description="How long after its deadline a hold is kept from others.")
+    ] = field(name="SEATMAP_GRACE_MS", default=2000)
+    seats_per_visitor: Annotated[
+        int, Meta(ge=1, le=100, description="Seats one visitor may have in an event that sets no limit.")
+    ] = field(name="SEATMAP_SEATS_PER_VISITOR", default=10)
+
+    command_timeout_ms: Annotated[
+        int, Meta(ge=50, le=60000, description="After this a command is not carried out any more.")
+    ] = field(name="SEATMAP_COMMAND_TIMEOUT_MS", default=1500)
+    ledger_timeout_ms: Annotated[
+        int, Meta(ge=50, le=60000, description="How long one Postgres statement of the ledger may take.")
+    ] = field(name="SEATMAP_LEDGER_TIMEOUT_MS", default=3000)
+    resolve_after_ms: Annotated[
+        int, Meta(ge=50, le=600000, description="Age at which an undecided order is settled.")
+    ] = field(name="SEATMAP_RESOLVE_AFTER_MS", default=5000)
+    sweep_ms: Annotated[
+        int, Meta(ge=10, le=60000, description="Pause between two sweeps of expired holds in the worker.")
+    ] = field(name="SEATMAP_SWEEP_MS", default=250)
+    head_check_ms: Annotated[
+        int, Meta(ge=50, le=60000, description="Pause between two comparisons of a map with Redis.")
+    ] = field(name="SEATMAP_HEAD_CHECK_MS", default=1000)
+    reconcile_ms: Annotated[
+        int, Meta(ge=50, le=3600000, description="Pause between two comparisons of Redis with Postgres.")
+    ] = field(name="SEATMAP_RECONCILE_MS", default=10000)
+    frame_ms: Annotated[
+        int, Meta(ge=0, le=5000, description="Shortest pause between two frames to the same screens.")
+    ] = field(name="SEATMAP_FRAME_MS", default=50)
+    heartbeat_ms: Annotated[
+        int, Meta(ge=100, le=60000, description="Pause between two heartbeats to a quiet screen.")
+    ] = field(name="SEATMAP_HEARTBEAT_MS", default=5000)
+    reconnect_ms: Annotated[
+        int, Meta(ge=0, le=60000, description="Window over which pages spread their return.")
+    ] = field(name="SEATMAP_RECONNECT_MS", default=2000)
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError(f"no setting is of the type {kind}")
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings from `environ`; raises `SettingInvalid`, which names the variable."""
+    fields = {f.encode_name: f for f in msgspec.structs.fields(Settings)}
+    given: dict[str, Any] = {}
+    for name, value in environ.items():
+        if name not in fields:
+            if name.startswith("SEATMAP_") and name not in OTHER_VARIABLES:
+                warnings.warn(f"{name} is not a setting of Seatmap; see .env.example", stacklevel=2)
+            continue
+        if name == "SEATMAP_ORIGINS":
+            given[name] = tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        else:
+            given[name] = value
+    try:
+        return msgspec.convert(given, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        name = str(error).rpartition("`$.")[2].partition("`")[0].partition("[")[0]
+        raise SettingInvalid(name, environ.get(name, ""), str(error).partition(" - at ")[0]) from None
+
+
+# Read elsewhere, before the settings exist: where the servers' programs are, which servers tests use.
+OTHER_VARIABLES = frozenset({"SEATMAP_VALKEY_SERVER", "SEATMAP_PG_BIN"})

@@ -1,0 +1,117 @@
+"""Every error that Seatmap tells somebody about. One tree, one shape.
+
+    SeatmapError
+    ├── Refused              a command was understood and not carried out; nothing changed
+    ├── Unavailable          a store is away or the answer is unknown; asking again may help
+    ├── SettingInvalid       a setting has a value that cannot be
+    ├── PlanInvalid          a plan file cannot be used
+    └── Unusable             this machine or its servers cannot run Seatmap as they are
+
+An error has a `code` (a stable word, for programs), a `detail` (a sentence for a person) and `extra`
+members (`seats`, `setting` …). Over HTTP and in a websocket reply it is an RFC 9457 problem, made in one
+place: `problem()`.
+"""
+
+from typing import Any, ClassVar
+
+
+class SeatmapError(Exception):
+    """The root. `code` is stable; `detail` may be reworded; `extra` names what the sentence is about."""
+
+    code: str = "error"
+    status: int = 500
+    title: str = "Something went wrong"
+    temporary: ClassVar[bool] = False
+
+    def __init__(self, detail: str, **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.extra = extra
+
+    def problem(self) -> dict[str, Any]:
+        """This error as an RFC 9457 problem."""
+        return {
+            "type": f"/docs/problems#{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "temporary": self.temporary,
+            **self.extra,
+        }
+
+
+class Refused(SeatmapError):
+    """A command was understood and refused; nothing changed. Its code is one of `REFUSALS`."""
+
+    def __init__(self, code: str, detail: str = "", **extra: Any) -> None:
+        self.code = code
+        self.status, self.title, sentence = REFUSALS[code]
+        super().__init__(detail or sentence, **extra)
+
+
+class Unavailable(SeatmapError):
+    """A store is away, or an answer was lost. Asking again, with the same ids, is safe and may help."""
+
+    code = "unavailable"
+    status = 503
+    title = "Not available right now"
+    temporary = True
+
+
+class SettingInvalid(SeatmapError):
+    """A setting has a value that cannot be; names the setting and the value."""
+
+    code = "setting_invalid"
+    title = "A setting is not valid"
+
+    def __init__(self, setting: str, value: str, reason: str) -> None:
+        super().__init__(f"{setting}={value!r} cannot be used: {reason}.", setting=setting)
+
+
+class PlanInvalid(SeatmapError):
+    """A plan file cannot be used; says where in the file and why."""
+
+    code = "plan_invalid"
+    status = 422
+    title = "The plan cannot be used"
+
+
+class Unusable(SeatmapError):
+    """This machine, a program or a server that Seatmap needs cannot be used as it is; says what to mend."""
+
+    code = "unusable"
+    title = "Seatmap cannot run like this"
+
+
+# code: (HTTP status, title, the sentence where the place that refuses has nothing better to say)
+REFUSALS: dict[str, tuple[int, str, str]] = {
+    "malformed": (400, "Not understood", "The message is not valid JSON."),
+    "invalid": (422, "Not valid", "A field is missing or has the wrong type."),
+    "unknown_command": (400, "Unknown command", "There is no such command."),
+    "too_large": (413, "Too large", "The message is larger than is accepted."),
+    "wrong_origin": (403, "Not from here", "This site does not take commands from other sites."),
+    "not_found": (404, "Not found", "There is nothing here."),
+    "method_not_allowed": (405, "Method not allowed", "This address does not take that method."),
+    "event_not_found": (404, "No such event", "There is no such event; see GET /api/events."),
+    "order_not_found": (404, "No such order", "You have no order with this id."),
+    "wrong_epoch": (409, "The map was rebuilt", "Your map is out of date; load it again, then repeat."),
+    "seat_out_of_range": (422, "No such seat", "The event has no seat with this number."),
+    "seat_repeated": (422, "A seat twice", "The same seat is named twice in one command."),
+    "too_many_seats": (422, "Too many seats", "That is more seats than one visitor may have here."),
+    "no_seats": (422, "No seats", "The command names no seat."),
+    "seat_taken": (409, "Seat taken", "Somebody else was faster; choose another seat."),
+    "seat_blocked": (409, "Seat not for sale", "This seat is not for sale."),
+    "seat_yours": (409, "Already yours", "You have this seat in another order already."),
+    "not_your_hold": (403, "Not your hold", "This hold belongs to somebody else."),
+    "hold_expired": (409, "The hold has ended", "Your hold has ended; choose your seats again."),
+    "hold_changed": (409, "The hold has changed", "Your seats have changed; look at them again, then book."),
+    "hold_not_extendable": (409, "Cannot extend", "A hold can be extended once only."),
+    "in_checkout": (409, "Being booked", "Your seats are being booked; wait for the answer."),
+    "not_on_sale": (409, "Not on sale", "This event is not on sale."),
+    "price_changed": (409, "The price has changed", "The total has changed; look at it again, then book."),
+    "order_reused": (409, "Order id reused", "This order id was used for other seats; make a new one."),
+    "order_aborted": (409, "The order was given up", "The order took too long and was given up; try again."),
+    "order_not_active": (409, "Not active", "This order is not active any more."),
+    "too_fast": (429, "Too fast", "One command at a time; wait for the answer to the last."),
+}

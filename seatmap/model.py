@@ -1,0 +1,133 @@
+"""The nouns: what an event, a plan, a seat, an order are. Pure data; see DESIGN words in docs/words.md.
+
+Money is an integer in the minor unit of its currency (cents). Times are UTC `datetime`s. A seat is known
+in its event by its index 0…n-1, which is never reused, and to people by its label.
+"""
+
+from datetime import datetime
+from enum import IntEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from msgspec import Struct
+
+SEATS_MAX = 1 << 20  # a frame gives a seat 24 bits; a plan is refused long before that
+SEATS_PER_COMMAND_MAX = 100
+
+
+class Status(IntEnum):
+    """What everybody may know of a seat; two bits on the wire."""
+
+    available = 0
+    held = 1
+    booked = 2
+    blocked = 3
+
+
+class Position(NamedTuple):
+    """A point in an event's history: `version` grows by one per change, `epoch` per rebuild of Redis."""
+
+    epoch: int
+    version: int
+
+
+NOWHERE = Position(0, 0)  # since here, everything is new: the snapshot
+
+
+class Category(Struct, frozen=True, kw_only=True):
+    """A price class of an event. `price` is in minor units; `color` is a hint, #rrggbb or empty."""
+
+    id: int
+    name: str
+    price: int
+    color: str = ""
+
+
+class Seat(Struct, frozen=True, kw_only=True):
+    """One place of a plan. `x`, `y` are its centre, in the plan's units; `category` is a category name."""
+
+    section: str
+    row: str
+    number: str
+    x: float
+    y: float
+    category: str = ""
+
+    @property
+    def label(self) -> str:
+        """As people say it: "Stalls, row C, seat 7"."""
+        parts = [self.section, f"row {self.row}" if self.row else "", f"seat {self.number}"]
+        return ", ".join(part for part in parts if part)
+
+
+class Shape(Struct, frozen=True, kw_only=True):
+    """Something drawn behind the seats: a stage, a wall, a word. `points` are x, y pairs of a polygon."""
+
+    points: tuple[float, ...]
+    text: str = ""
+    color: str = ""
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """A venue's geometry.
+
+    `seats` are in index order, row by row along the row, so that neighbours are consecutive indexes;
+    `breaks` holds each index whose seat is *not* a neighbour of the seat before it (row ends and aisles,
+    index 0 included). `categories` is in order of first use or of the file; colours may be empty.
+    """
+
+    name: str
+    seats: tuple[Seat, ...]
+    breaks: frozenset[int]
+    categories: tuple[str, ...]
+    colors: tuple[str, ...] = ()
+    shapes: tuple[Shape, ...] = ()
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """A ticketed show, as the ledger remembers it."""
+
+    id: int
+    name: str
+    description: str
+    venue: str
+    starts_at: datetime
+    timezone: str
+    status: str  # draft, published, cancelled
+    status_version: int
+    epoch: int
+    plan_id: int
+    plan_version: int
+    seat_count: int
+    currency: str
+    seats_per_visitor: int
+    on_sale_from: datetime | None
+    on_sale_until: datetime | None
+    categories: tuple[Category, ...]
+
+
+class BookedSeat(Struct, frozen=True, kw_only=True):
+    """One seat of an order, as its buyer sees it. `status` is pending, confirmed or cancelled."""
+
+    seat: int
+    label: str
+    category: str
+    price: int
+    status: str
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """One purchase. `status` is pending, confirmed or cancelled, as are those of its bookings."""
+
+    id: UUID
+    event_id: int
+    event_name: str
+    status: str
+    total: int
+    currency: str
+    payment_status: str
+    payment_method: str
+    name: str
+    email: str
+    created_at: datetime
+    seats: tuple[BookedSeat, ...]
