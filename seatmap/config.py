@@ -25,15 +25,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: Annotated[
         str, Meta(description="Postgres to use; empty starts one in the data folder.")
     ] = field(name="DATABASE_URL", default="")
-    data: Annotated[
-        Path, Meta(description="Folder of the embedded servers and of what `up` writes.")
-    ] = field(name="SEATMAP_DATA", default=Path("data"))
+    data: Annotated[Path, Meta(description="Folder of the embedded servers and of what `up` writes.")] = (
+        field(name="SEATMAP_DATA", default=Path("data"))
+    )
     host: Annotated[str, Meta(description="Address that the web process listens on.")] = field(
         name="HOST", default="127.0.0.1"
     )
-    port: Annotated[
-        int, Meta(ge=0, le=65535, description="Port that the web process listens on.")
-    ] = field(name="PORT", default=8000)
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port that the web process listens on.")] = field(
+        name="PORT", default=8000
+    )
     origins: Annotated[
         tuple[str, ...],
         Meta(description="Further origins (https://tickets.example) that may use the site, by comma."),
@@ -44,9 +44,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secret: Annotated[
         str, Meta(description="Signs visitor cookies; empty uses one kept in the database.")
     ] = field(name="SEATMAP_SECRET", default="")
-    demo: Annotated[
-        bool, Meta(description="Whether `up` makes the demo events in an empty database.")
-    ] = field(name="SEATMAP_DEMO", default=True)
+    demo: Annotated[bool, Meta(description="Whether `up` makes the demo events in an empty database.")] = (
+        field(name="SEATMAP_DEMO", default=True)
+    )
     log_level: Annotated[
         str, Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
     ] = field(name="SEATMAP_LOG_LEVEL", default="info")

@@ -3,6 +3,7 @@
     SeatmapError
     ├── Refused              a command was understood and not carried out; nothing changed
     ├── Unavailable          a store is away or the answer is unknown; asking again may help
+    │   └── Recovering       the event's seats are being restored; nothing was done
     ├── SettingInvalid       a setting has a value that cannot be
     ├── PlanInvalid          a plan file cannot be used
     └── Unusable             this machine or its servers cannot run Seatmap as they are
@@ -57,6 +58,13 @@ class Unavailable(SeatmapError):
     status = 503
     title = "Not available right now"
     temporary = True
+
+
+class Recovering(Unavailable):
+    """Redis does not hold this event's seats in a state to trust; they are being restored. Nothing was done."""
+
+    code = "recovering"
+    title = "One moment"
 
 
 class SettingInvalid(SeatmapError):

@@ -34,6 +34,40 @@ class Position(NamedTuple):
 NOWHERE = Position(0, 0)  # since here, everything is new: the snapshot
 
 
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """A whole map at one position; `statuses` has one byte per seat. `run_id` names the Redis that said it."""
+
+    run_id: str
+    position: Position
+    plan_version: int
+    statuses: bytes
+
+
+class Mine(Struct, frozen=True, kw_only=True):
+    """What is one visitor's in an event, as Redis says it; `order_id` is the order being decided."""
+
+    hold_id: str = ""
+    expires_in_ms: int = 0
+    extendable: bool = False
+    seats: tuple[int, ...] = ()
+    order_id: str = ""
+    order_seats: tuple[int, ...] = ()
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """What one batch of commands changed: all versions after `since` up to `to`, in one atomic step.
+
+    `seats` has absolute statuses. `touched` says for whom something of theirs changed, why (``""`` when they
+    asked for it) and what is theirs now; it never reaches a public frame.
+    """
+
+    epoch: int
+    since: int
+    to: int
+    seats: dict[int, int]
+    touched: tuple[tuple[str, str, Mine], ...] = ()
+
+
 class Category(Struct, frozen=True, kw_only=True):
     """A price class of an event. `price` is in minor units; `color` is a hint, #rrggbb or empty."""
 

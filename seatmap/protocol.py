@@ -23,7 +23,6 @@ _REBASE = struct.Struct("<II")  # the position that the frame continues
 MESSAGE_BYTES_MAX = 8192
 
 
-
 def pack_statuses(statuses: bytes | bytearray) -> bytes:
     """One byte per seat → two bits per seat, seat 0 in the lowest bits, padded with zeros to 4 bytes."""
     padded = bytes(statuses) + bytes(-len(statuses) % 16)
@@ -34,9 +33,7 @@ def pack_statuses(statuses: bytes | bytearray) -> bytes:
 
 def snapshot_frame(position: Position, plan_version: int, statuses: bytes | bytearray) -> bytes:
     """All seats: 16 bytes of header, then two bits per seat."""
-    header = _HEADER.pack(
-        SNAPSHOT, 0, plan_version & 0xFFFF, position.epoch, position.version, len(statuses)
-    )
+    header = _HEADER.pack(SNAPSHOT, 0, plan_version & 0xFFFF, position.epoch, position.version, len(statuses))
     return header + pack_statuses(statuses)
 
 

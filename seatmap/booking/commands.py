@@ -1,0 +1,123 @@
+"""What the batch script understands, and what its words mean.
+
+A command travels as a msgpack array whose first element names its rule. The contract of each is the
+header of its Lua file; a unit test holds the two together.
+"""
+
+from msgspec import Struct
+
+from seatmap.changes import indexes, mine
+from seatmap.errors import Recovering, Refused, SeatmapError, Unavailable
+from seatmap.model import Mine, Position
+
+
+class Hold(Struct, frozen=True, array_like=True, tag="hold"):
+    """Add seats to the visitor's hold."""
+
+    visitor: str
+    hold_id: str
+    seats: tuple[int, ...]
+
+
+class Release(Struct, frozen=True, array_like=True, tag="release"):
+    """Give seats of a hold back; none: all."""
+
+    visitor: str
+    hold_id: str
+    seats: tuple[int, ...]
+
+
+class Extend(Struct, frozen=True, array_like=True, tag="extend"):
+    """Give a hold more time."""
+
+    visitor: str
+    hold_id: str
+
+
+class Begin(Struct, frozen=True, array_like=True, tag="begin"):
+    """Make a hold's seats undecided under an order."""
+
+    visitor: str
+    hold_id: str
+    order_id: str
+    body: str
+    seats: tuple[int, ...]
+
+
+class Finish(Struct, frozen=True, array_like=True, tag="finish"):
+    """Carry out a verdict: confirmed, refused, aborted or cancelled."""
+
+    order_id: str
+    verdict: str
+
+
+class Cancel(Struct, frozen=True, array_like=True, tag="cancel"):
+    """Free the seats of an order that Postgres has cancelled."""
+
+    order_id: str
+    visitor: str
+    seats: tuple[int, ...]
+
+
+class Expire(Struct, frozen=True, array_like=True, tag="expire"):
+    """End holds whose time is over."""
+
+    limit: int
+
+
+class ReadMine(Struct, frozen=True, array_like=True, tag="mine"):
+    """What is this visitor's."""
+
+    visitor: str
+
+
+class Repair(Struct, frozen=True, array_like=True, tag="repair"):
+    """Correct a seat by compare-and-set."""
+
+    seat: int
+    owner_seen: str
+    status_seen: int
+    status: int
+    order_id: str
+
+
+Command = Hold | Release | Extend | Begin | Finish | Cancel | Expire | ReadMine | Repair
+
+
+class Answer(Struct, frozen=True):
+    """A rule's word and its fields, with the position after its batch. It never moves a screen's position."""
+
+    word: str
+    fields: tuple[str, ...]
+    position: Position
+
+    @property
+    def mine(self) -> Mine:
+        """Of an `OK mine` answer."""
+        return mine(self.fields)
+
+
+# Words that are no refusal: the caller asked for one of them.
+GOOD = frozenset({"OK", "BEGUN", "DUP", "GONE", "CHANGED"})
+
+
+def refusal(answer: Answer) -> SeatmapError | None:
+    """The error that an answer means, or None."""
+    word = answer.word
+    if word in GOOD:
+        return None
+    if word in ("RECOVERING", "CLOCK"):
+        return Recovering("The seats of this event are being restored. Try again in a moment.")
+    if word == "DEADLINE":
+        return Unavailable("The command came too late to be carried out. Nothing was done; try again.")
+    if word == "EPOCH":
+        return Refused("wrong_epoch", epoch=answer.position.epoch)
+    if word == "FAILED":
+        return Unavailable("Something went wrong and nothing was done. Try again.")
+    code = word.lower()
+    if word == "TOO_MANY_SEATS":
+        limit = int(answer.fields[0])
+        return Refused(code, f"One visitor may have {limit} seats here.", limit=limit)
+    if answer.fields:
+        return Refused(code, seats=list(indexes(answer.fields[0])))
+    return Refused(code)

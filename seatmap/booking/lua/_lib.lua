@@ -1,0 +1,203 @@
+-- What every rule of the batch shares: the clock, the event's state as an overlay, and small verbs on it.
+--
+-- A failing script keeps the writes it made. So a batch decides all its commands on an overlay in Lua
+-- and writes once, at the end (`batch.lua`), with calls that cannot fail.
+
+local META, SEATS, OWNERS, HOLDS, VISITORS, EXPIRY, ORDERS, PENDING, LOG, CHANNEL = unpack(KEYS)
+local AVAILABLE, HELD, BOOKED, BLOCKED = 0, 1, 2, 3
+local SENTINEL = '-' -- keeps a key from vanishing; never a hold, visitor or order id
+
+local meta = {}
+do
+  local fields = redis.call('HGETALL', META)
+  for i = 1, #fields, 2 do meta[fields[i]] = tonumber(fields[i + 1]) or fields[i + 1] end
+  meta.rid = redis.call('HGET', META, 'rid') -- forty digits without a letter would be a number
+end
+
+local function int(number) return string.format('%d', number) end
+
+-- The only place that reads a clock: once per script, in ms, never behind what the event has seen.
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local server_now = clock()
+local now = math.max(server_now, meta.floor or 0)
+
+local function split(text, separator)
+  local parts, from = {}, 1
+  while true do
+    local at = string.find(text, separator, from, true)
+    if not at then break end
+    parts[#parts + 1] = string.sub(text, from, at - 1)
+    from = at + 1
+  end
+  parts[#parts + 1] = string.sub(text, from)
+  return parts
+end
+
+local function numbers(text)
+  local list = {}
+  for digits in string.gmatch(text, '%d+') do list[#list + 1] = tonumber(digits) end
+  return list
+end
+
+-- ---- the overlay ----------------------------------------------------------------------------------
+
+local journal = {} -- undoes the command being decided, should its rule fail
+
+-- A lazily read table over Redis. `get` answers false for what is absent; `set` false removes.
+local function overlay(load)
+  local seen, dirty = {}, {}
+  local self = { dirty = dirty }
+  function self.get(key)
+    local value = seen[key]
+    if value == nil then
+      value = load(key)
+      seen[key] = value
+    end
+    return value
+  end
+  function self.set(key, value)
+    journal[#journal + 1] = { seen, key, self.get(key), dirty, dirty[key] }
+    seen[key] = value
+    dirty[key] = true
+  end
+  return self
+end
+
+local seats = overlay(function(seat)
+  return string.byte(redis.call('GETRANGE', SEATS, seat, seat)) or BLOCKED
+end)
+local owners = overlay(function(seat) return redis.call('HGET', OWNERS, seat) end)
+local expiry = overlay(function() return false end) -- write-only: scores are read from the holds
+local pending = overlay(function() return false end)
+
+local holds = overlay(function(id)
+  local text = redis.call('HGET', HOLDS, id)
+  if not text or id == SENTINEL then return false end
+  local part = split(text, '|')
+  return { visitor = part[1], deadline = tonumber(part[2]), extended = part[3] == '1', seats = numbers(part[4]) }
+end)
+local function hold_text(hold)
+  return table.concat({ hold.visitor, int(hold.deadline), hold.extended and '1' or '0', table.concat(hold.seats, ',') }, '|')
+end
+
+local orders = overlay(function(id)
+  local text = redis.call('HGET', ORDERS, id)
+  if not text or id == SENTINEL then return false end
+  local part = split(text, '|')
+  return { visitor = part[1], hold_id = part[2], deadline = tonumber(part[3]), extended = part[4] == '1',
+    body = part[5], seats = numbers(part[6]) }
+end)
+local function order_text(order)
+  return table.concat({ order.visitor, order.hold_id, int(order.deadline), order.extended and '1' or '0',
+    order.body, table.concat(order.seats, ',') }, '|')
+end
+
+local visitors = overlay(function(id)
+  local text = redis.call('HGET', VISITORS, id)
+  if not text or id == SENTINEL then return { count = 0, hold_id = '', order_id = '' } end
+  local part = split(text, '|')
+  return { count = tonumber(part[1]), hold_id = part[2], order_id = part[3] }
+end)
+local function visitor_text(visitor)
+  if visitor.count == 0 and visitor.hold_id == '' and visitor.order_id == '' then return false end
+  return table.concat({ int(visitor.count), visitor.hold_id, visitor.order_id }, '|')
+end
+
+-- ---- verbs ----------------------------------------------------------------------------------------
+
+local version = meta.version or 0 -- of the last change decided so far
+local touched = {} -- visitor → why what is theirs changed; they are told
+
+local function touch(visitor, reason)
+  journal[#journal + 1] = { touched, visitor, touched[visitor] }
+  touched[visitor] = reason
+end
+
+local function set_visitor(id, count, hold_id, order_id)
+  visitors.set(id, { count = math.max(count, 0), hold_id = hold_id, order_id = order_id })
+end
+
+local function give(seat, status, owner)
+  seats.set(seat, status)
+  owners.set(seat, owner)
+end
+
+-- Frees those of `list` that `token` still owns; answers how many.
+local function free(list, token)
+  local freed = 0
+  for _, seat in ipairs(list) do
+    if owners.get(seat) == token then
+      give(seat, AVAILABLE, false)
+      freed = freed + 1
+    end
+  end
+  return freed
+end
+
+-- Within its grace a hold lives still: its owner may book it, nobody else may take its seats.
+local function lives(hold) return now < hold.deadline + meta.grace end
+
+-- Whoever meets an expired hold ends all of it.
+local function kill(hold_id, hold, reason)
+  free(hold.seats, 'h|' .. hold_id)
+  holds.set(hold_id, false)
+  expiry.set(hold_id, false)
+  local visitor = visitors.get(hold.visitor)
+  if visitor.hold_id == hold_id then
+    set_visitor(hold.visitor, visitor.count - #hold.seats, '', visitor.order_id)
+    touch(hold.visitor, reason)
+  end
+end
+
+local function put_hold(hold_id, hold)
+  holds.set(hold_id, hold)
+  expiry.set(hold_id, hold.deadline + meta.grace)
+end
+
+-- The hold `hold_id` of `visitor` while it lives for its owner, else nil and the word that says why not.
+local function own_hold(visitor, hold_id)
+  local hold = holds.get(hold_id)
+  if not hold then return nil, 'HOLD_EXPIRED' end
+  if hold.visitor ~= visitor then return nil, 'NOT_YOUR_HOLD' end
+  if not lives(hold) then
+    kill(hold_id, hold, 'expired')
+    return nil, 'HOLD_EXPIRED'
+  end
+  return hold
+end
+
+-- The word and the seats that make a list of seats unusable, or nil.
+local function bad_seats(list)
+  local seen = {}
+  for _, seat in ipairs(list) do
+    if type(seat) ~= 'number' or seat < 0 or seat >= meta.n or seat % 1 ~= 0 then return 'SEAT_OUT_OF_RANGE ' .. seat end
+    if seen[seat] then return 'SEAT_REPEATED ' .. seat end
+    seen[seat] = true
+  end
+end
+
+local function on_sale()
+  return meta.status == 'published' and now >= meta.from and now < meta['until']
+end
+
+-- What is a visitor's, as fields: hold_id ('-' for none), ms left, extendable, seats, order_id, its seats.
+local function mine(id)
+  local visitor = visitors.get(id)
+  local hold = visitor.hold_id ~= '' and holds.get(visitor.hold_id) or nil
+  local order = visitor.order_id ~= '' and orders.get(visitor.order_id) or nil
+  return {
+    hold and visitor.hold_id or '-',
+    hold and int(math.max(hold.deadline - now, 0)) or '0',
+    hold and not hold.extended and meta.extension > 0 and '1' or '0',
+    hold and table.concat(hold.seats, ',') or '',
+    order and visitor.order_id or '-',
+    order and table.concat(order.seats, ',') or '',
+  }
+end
+
+local function ok_mine(visitor) return 'OK ' .. table.concat(mine(visitor), ' ') end
+
+local rules = {}

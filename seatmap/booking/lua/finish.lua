@@ -1,0 +1,32 @@
+-- FINISH: the second half of book, by compare-and-set on order_id. Whoever knows the verdict may send it, any number of times.
+-- Command: order_id, verdict (confirmed | refused | aborted | cancelled).
+-- Replies: GONE (finished before) | OK.
+-- Change: confirmed → booked. Refused or aborted → back to their hold while it lives, else available. Cancelled → available.
+local order_id, verdict = command[2], command[3]
+local order = orders.get(order_id)
+if not order then return 'GONE' end
+local token = 'p|' .. order_id
+local visitor = visitors.get(order.visitor)
+orders.set(order_id, false)
+pending.set(order_id, false)
+
+local own = visitor.order_id == order_id
+local back = (verdict == 'refused' or verdict == 'aborted') and own and now < order.deadline + meta.grace
+if back then
+  for _, seat in ipairs(order.seats) do
+    if owners.get(seat) == token then owners.set(seat, 'h|' .. order.hold_id) end
+  end
+  put_hold(order.hold_id, { visitor = order.visitor, deadline = order.deadline, extended = order.extended, seats = order.seats })
+  set_visitor(order.visitor, visitor.count, order.hold_id, '')
+else
+  if verdict == 'confirmed' then
+    for _, seat in ipairs(order.seats) do
+      if owners.get(seat) == token then give(seat, BOOKED, 'b|' .. order_id) end
+    end
+  else
+    free(order.seats, token)
+  end
+  if own then set_visitor(order.visitor, visitor.count - #order.seats, visitor.hold_id, '') end
+end
+touch(order.visitor, verdict)
+return 'OK'

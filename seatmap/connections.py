@@ -1,0 +1,119 @@
+"""Connections to Redis or Valkey that know which server they reached, and that never retry by themselves.
+
+A retry after a lost reply runs a command twice. A server that restarted may have other data: each
+connection reads the run id when it is made, and every script call carries it (PROTOCOL rules 3 and 21).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from seatmap.errors import Unavailable
+
+AWAY = "The seats cannot be changed right now; the store that decides is away. Try again in a moment."
+
+Argument = bytes | str | int
+
+
+class Redis:
+    """One server (or primary). `timeout_s` bounds each call, connecting included."""
+
+    def __init__(self, url: str, *, timeout_s: float, connections: int = 4) -> None:
+        self._url = url
+        self._options: dict[str, Any] = {
+            "protocol": 2,
+            "retry": Retry(NoBackoff(), 0),
+            "retry_on_error": [],
+            "socket_connect_timeout": timeout_s,
+            "redis_connect_func": _identify,
+        }
+        self._timeout_s = timeout_s
+        self._pool = BlockingConnectionPool.from_url(
+            url, max_connections=connections, timeout=timeout_s, socket_timeout=timeout_s, **self._options
+        )
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AbstractConnection]:
+        """A connection for one exchange. Any error leaves it closed, so that no late reply meets the next call."""
+        try:
+            connection = await self._pool.get_connection()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise Unavailable(AWAY) from error
+        try:
+            yield connection
+        except ResponseError:
+            raise
+        except (RedisError, OSError, TimeoutError) as error:
+            await connection.disconnect(nowait=True)
+            raise Unavailable(AWAY) from error
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await asyncio.shield(self._pool.release(connection))
+
+    async def command(self, *words: Argument) -> Any:
+        """One command's reply. Raises Unavailable: whether it was carried out is then unknown."""
+        async with self.connection() as connection:
+            await connection.send_command(*words)
+            return await connection.read_response()
+
+    async def dedicated(self) -> AbstractConnection:
+        """A connected connection of the caller's own, without a read timeout, for a subscription."""
+        pool = ConnectionPool.from_url(self._url, socket_timeout=None, **self._options)
+        connection: AbstractConnection = pool.make_connection()
+        try:
+            await connection.connect()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise Unavailable(AWAY) from error
+        return connection
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._pool.disconnect()
+
+
+async def _identify(connection: AbstractConnection) -> None:
+    """Greet the server and note its run id and clock; anything else than success leaves no open connection."""
+    try:
+        await connection.on_connect()
+        await connection.send_command("INFO", "server")
+        info = (await connection.read_response()).decode()
+        await connection.send_command("TIME")
+        seconds, micros = await connection.read_response()
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+    connection.run_id = fields["run_id"].strip()  # type: ignore[attr-defined]
+    connection.clock_ms = int(seconds) * 1000 + int(micros) // 1000 - monotonic_ms()  # type: ignore[attr-defined]
+
+
+def monotonic_ms() -> int:
+    """This process's own clock; only differences mean something."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def run_id(connection: AbstractConnection) -> str:
+    """The run id of the server that this connection reached."""
+    return connection.run_id  # type: ignore[attr-defined, no-any-return]
+
+
+async def evaluate(
+    connection: AbstractConnection, text: str, sha: str, keys: Sequence[str], args: Sequence[Argument]
+) -> Any:
+    """Run a script by its hash; a server that does not know it is given it, which cannot run it twice."""
+    words: list[Argument] = [sha, len(keys), *keys, *args]
+    await connection.send_command("EVALSHA", *words)
+    try:
+        return await connection.read_response()
+    except NoScriptError:
+        await connection.send_command("EVAL", text, *words[1:])
+        return await connection.read_response()
