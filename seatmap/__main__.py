@@ -1,0 +1,5 @@
+"""`python -m seatmap` is `seatmap`."""
+
+from seatmap.cli import app
+
+app()
