@@ -85,27 +85,27 @@ class _Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
     epoch: Annotated[int, Meta(ge=0)] = 0  # of the map that the visitor looks at; 0: any
 
 
-class Hold(_Command, tag="hold"):
+class Hold(_Command, frozen=True, kw_only=True, tag="hold"):
     """Add `seats` to my hold, all or none; without `hold_id`, continue my hold or start one."""
 
     seats: Seats
     hold_id: HoldId = ""
 
 
-class Release(_Command, tag="release"):
+class Release(_Command, frozen=True, kw_only=True, tag="release"):
     """Give `seats` of my hold back; none named: all of them."""
 
     hold_id: HoldId
     seats: Seats = ()
 
 
-class Extend(_Command, tag="extend"):
+class Extend(_Command, frozen=True, kw_only=True, tag="extend"):
     """Give my hold more time: once, by the event's extension."""
 
     hold_id: HoldId
 
 
-class Book(_Command, tag="book"):
+class Book(_Command, frozen=True, kw_only=True, tag="book"):
     """Buy exactly `seats`, which are my whole hold, for `total`. `order_id` is made by the page and kept."""
 
     order_id: UUID
@@ -116,17 +116,17 @@ class Book(_Command, tag="book"):
     email: Email
 
 
-class Cancel(_Command, tag="cancel"):
+class Cancel(_Command, frozen=True, kw_only=True, tag="cancel"):
     """Give a whole order back."""
 
     order_id: UUID
 
 
-class Mine(_Command, tag="mine"):
+class Mine(_Command, frozen=True, kw_only=True, tag="mine"):
     """Tell me what is mine now."""
 
 
-class Sync(_Command, tag="sync"):
+class Sync(_Command, frozen=True, kw_only=True, tag="sync"):
     """My map is at this position: send what it misses (a websocket command only)."""
 
     version: Annotated[int, Meta(ge=0)] = 0

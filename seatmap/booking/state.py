@@ -58,12 +58,12 @@ class State:
             statuses=statuses,
         )
 
-    async def replay(self, event_id: int, since: Position) -> list[Change] | None:
-        """The changes after a position, oldest first; None where the log has no longer all of them."""
-        reply, _ = await call(self._redis, REPLAY, event_id, since.epoch, since.version, REPLAY_MAX)
+    async def replay(self, event_id: int, since: Position) -> tuple[str, list[Change] | None]:
+        """(run id, changes after a position, oldest first); None where the log has no longer all of them."""
+        reply, reached = await call(self._redis, REPLAY, event_id, since.epoch, since.version, REPLAY_MAX)
         if reply == b"RECOVERING":
             raise Recovering(_RESTORING)
-        return None if reply == b"RESET" else [decode(entry) for entry in reply]
+        return reached, None if reply == b"RESET" else [decode(entry) for entry in reply]
 
     async def undecided(self, event_id: int, *, age_ms: int, limit: int = 100) -> list[Undecided]:
         """Orders that have been undecided for at least `age_ms`, oldest first."""

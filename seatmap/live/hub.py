@@ -1,0 +1,132 @@
+"""The hub: what screens are on an event, and when they get their next frame.
+
+Leading edge: the first change leaves at once; then at most one frame per `max(frame_ms, 2 × the last
+fan-out)`. A screen is never awaited. One that lags is skipped and later gets one merged frame; one that
+lags too long is cut off.
+"""
+
+import asyncio
+from typing import Protocol
+
+from seatmap.live.replica import Replica, frame
+from seatmap.model import Position
+from seatmap.protocol import heartbeat_frame
+
+YIELD_EVERY = 250  # writes between two turns for everybody else in the process
+BACKLOG_BYTES_MAX = 0  # a screen with anything unsent is skipped: its next frame will hold it all
+LAG_SECONDS_MAX = 10.0
+RETRY_SECONDS = 0.25  # until a lagging screen is looked at again when nothing else happens
+
+
+class Screen(Protocol):
+    """One connected page, as the hub sees it."""
+
+    position: Position
+
+    def backlog(self) -> int:
+        """Bytes that it has not taken yet; negative when it is gone."""
+
+    def show(self, payload: bytes, wire: bytes) -> None:
+        """Send a frame without waiting: its payload, or the same with its websocket header."""
+
+    def abort(self) -> None:
+        """Cut the connection without waiting for what is unsent."""
+
+
+class Hub:
+    """The screens of one event. All methods but `run` return at once."""
+
+    def __init__(self, replica: Replica, *, frame_ms: int, heartbeat_ms: int) -> None:
+        self.replica = replica
+        self.screens: dict[Screen, float] = {}  # screen → since when it lags; 0: it does not
+        self.stale = False
+        self._frame_s = frame_ms / 1000
+        self._heartbeat_s = heartbeat_ms / 1000
+        self._wake = asyncio.Event()
+
+    def attach(self, screen: Screen, position: Position) -> None:
+        """Add a screen and send what it misses. No await between the two, hence no race with a change."""
+        screen.position = position
+        self.screens[screen] = 0.0
+        self._show(screen)
+
+    def detach(self, screen: Screen) -> None:
+        """Forget a screen; forgetting one twice is fine."""
+        self.screens.pop(screen, None)
+
+    def sync(self, screen: Screen, position: Position) -> None:
+        """A screen says where it is; send what it misses from there."""
+        screen.position = position
+        self._show(screen)
+
+    def changed(self) -> None:
+        """The replica moved in a way that screens should see soon."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send frames until cancelled."""
+        loop = asyncio.get_running_loop()
+        beat = loop.time() + self._heartbeat_s
+        retry = False
+        while True:
+            try:
+                pause = max(0.0, beat - loop.time())
+                await asyncio.wait_for(self._wake.wait(), min(pause, RETRY_SECONDS) if retry else pause)
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            started = loop.time()
+            retry = await self._fan_out(started)
+            if loop.time() >= beat:
+                await self._heartbeat()
+                beat = loop.time() + self._heartbeat_s
+            took = loop.time() - started
+            await asyncio.sleep(max(self._frame_s, 2 * took) - took)
+
+    async def _fan_out(self, now: float) -> bool:
+        """One round over the screens; whether any was skipped."""
+        skipped = False
+        for i, screen in enumerate(list(self.screens)):
+            if screen.position != self.replica.position and screen in self.screens:
+                skipped |= not self._show(screen, now)
+            if i % YIELD_EVERY == YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+        return skipped
+
+    def _show(self, screen: Screen, now: float = 0.0) -> bool:
+        """Bring one screen to the head; False when it has to wait."""
+        missed = self.replica.since(screen.position)
+        if missed is None:
+            return True
+        backlog = screen.backlog()
+        if backlog < 0:
+            self.detach(screen)
+            return True
+        if backlog > BACKLOG_BYTES_MAX:
+            self._lags(screen, now or asyncio.get_running_loop().time())
+            return False
+        screen.show(*missed)
+        screen.position = self.replica.position
+        self.screens[screen] = 0.0
+        return True
+
+    def _lags(self, screen: Screen, now: float) -> None:
+        since = self.screens.get(screen, 0.0)
+        if not since:
+            self.screens[screen] = now
+        elif now - since > LAG_SECONDS_MAX:
+            self.detach(screen)
+            screen.abort()
+
+    async def _heartbeat(self) -> None:
+        beat = frame(
+            heartbeat_frame(
+                self.replica.position, self.replica.plan_version, len(self.screens), stale=self.stale
+            )
+        )
+        at = self.replica.position
+        for i, screen in enumerate(list(self.screens)):
+            if screen.position == at and screen.backlog() == 0:
+                screen.show(*beat)
+            if i % YIELD_EVERY == YIELD_EVERY - 1:
+                await asyncio.sleep(0)

@@ -1,0 +1,143 @@
+"""One process's copy of an event's statuses, and what any position misses of it. No I/O, no clock.
+
+The shape of everything a screen sees is "the seats changed since position p": since nowhere it is the
+snapshot, since v a live update, a catch-up or one merged frame for a slow screen. Frames are built once
+per (since, head) for the whole crowd.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from enum import Enum, auto
+from typing import NamedTuple
+
+from seatmap.model import NOWHERE, Change, Position, Snapshot, Status
+from seatmap.protocol import change_frame, rebase_frame, snapshot_frame, websocket_binary
+
+RING_CHANGES_MAX = 4096  # as many as the log in Redis keeps
+
+
+class Frame(NamedTuple):
+    """A binary message: its payload, and the same with its websocket header, to write to any transport."""
+
+    payload: bytes
+    wire: bytes
+
+
+def frame(payload: bytes) -> Frame:
+    """A payload with its header made once."""
+    return Frame(payload, websocket_binary(payload))
+
+
+class Outcome(Enum):
+    """What became of a received change."""
+
+    applied = auto()
+    ignored = auto()  # a duplicate, or older than this copy
+    gap = auto()  # something before it is missing
+
+
+class Replica:
+    """The copy. Before the first `install` it is empty, at NOWHERE."""
+
+    def __init__(self) -> None:
+        self.position: Position = NOWHERE
+        self.plan_version = 0
+        self.statuses = bytearray()
+        self.counts = [0] * len(Status)
+        self._ring: deque[Change] = deque(maxlen=RING_CHANGES_MAX)
+        self._frames: dict[Position, Frame] = {}
+        self._rebase: tuple[Position, Frame] | None = None
+
+    def install(self, snapshot: Snapshot, buffered: Iterable[Change] = ()) -> bool:
+        """Take a whole map and the changes that arrived while it was read. False: they leave a hole; read again."""
+        later = sorted((c for c in buffered if _after(c, snapshot.position)), key=lambda c: c.to)
+        reached = snapshot.position
+        for change in later:
+            if change.epoch != reached.epoch or change.since > reached.version:
+                return False
+            reached = Position(reached.epoch, change.to)
+        if snapshot.position < self.position:
+            return False  # it was read before what this copy has already seen
+        before, old = self.position, self.statuses
+        self.position = snapshot.position
+        same_plan = self.plan_version == snapshot.plan_version and len(old) == len(snapshot.statuses)
+        self.plan_version = snapshot.plan_version
+        self.statuses = bytearray(snapshot.statuses)
+        self.counts = [self.statuses.count(status) for status in Status]
+        self._ring.clear()
+        self._frames.clear()
+        self._rebase = None
+        for change in later:
+            self.receive(change)
+        if before != NOWHERE and same_plan and before != self.position:
+            self._rebase = (before, self._rebase_frame(before, old))
+        return True
+
+    def _rebase_frame(self, before: Position, old: bytearray) -> Frame:
+        differ = {i: new for i, new in enumerate(self.statuses) if old[i] != new}
+        return frame(rebase_frame(before, self.position, self.plan_version, differ))
+
+    def receive(self, change: Change) -> Outcome:
+        """Apply the next change, if it is the next."""
+        if change.epoch != self.position.epoch:
+            return Outcome.gap if change.epoch > self.position.epoch else Outcome.ignored
+        if change.to <= self.position.version:
+            return Outcome.ignored
+        if change.since > self.position.version:
+            return Outcome.gap
+        statuses, counts = self.statuses, self.counts
+        for seat, status in change.seats.items():
+            counts[statuses[seat]] -= 1
+            counts[status] += 1
+            statuses[seat] = status
+        self.position = Position(change.epoch, change.to)
+        self._ring.append(change)
+        self._frames.clear()
+        self._rebase = None
+        return Outcome.applied
+
+    def since(self, position: Position) -> Frame | None:
+        """What a screen at `position` misses, as one frame; None when it misses nothing."""
+        if position == self.position:
+            return None
+        found = self._frames.get(position)
+        if found is None:
+            found = self._frames[position] = self._build(position)
+        return found
+
+    def _build(self, position: Position) -> Frame:
+        if self._rebase is not None and self._rebase[0] == position:
+            return self._rebase[1]
+        seats = self._changed_since(position)
+        if seats is None or len(seats) * 16 > len(self.statuses):  # 4 bytes a seat against a quarter
+            if position != NOWHERE:
+                return self.snapshot()
+            return frame(snapshot_frame(self.position, self.plan_version, self.statuses))
+        payload = change_frame(
+            self.position.epoch, position.version, self.position.version, self.plan_version, seats
+        )
+        return frame(payload)
+
+    def snapshot(self) -> Frame:
+        """The whole map as a frame, built once per position."""
+        found = self.since(NOWHERE)
+        return found if found is not None else frame(snapshot_frame(NOWHERE, 0, b""))
+
+    def _changed_since(self, position: Position) -> dict[int, int] | None:
+        if position.epoch != self.position.epoch or position.version > self.position.version:
+            return None
+        missed: list[Change] = []
+        for change in reversed(self._ring):
+            if change.to <= position.version:
+                break
+            missed.append(change)
+        if not missed or missed[-1].since > position.version:
+            return None
+        seats: dict[int, int] = {}
+        for change in reversed(missed):
+            seats.update(change.seats)
+        return seats
+
+
+def _after(change: Change, position: Position) -> bool:
+    return Position(change.epoch, change.to) > position
