@@ -14,6 +14,8 @@ from seatmap.ledger import plans
 from seatmap.ledger.pool import ACQUIRE_S, AWAY, connection, translated
 from seatmap.model import Category, Event
 
+_LOCKS = 0x5EA7 << 40  # keeps our advisory locks apart from those of other programs in the database
+
 
 class Price(Struct, frozen=True, kw_only=True):
     """A category before it has an id. `price` is in minor units."""
@@ -171,6 +173,12 @@ async def cancel(pool: asyncpg.Pool, event_id: int) -> int:
     return int(epoch)
 
 
+async def none_yet(conn: Any) -> bool:
+    """Whether there has never been an event; true for one open transaction at a time."""
+    await conn.execute("SELECT pg_advisory_xact_lock($1)", _LOCKS)
+    return not await conn.fetchval("SELECT EXISTS (SELECT FROM events)")
+
+
 async def raise_epoch(pool: asyncpg.Pool, event_id: int) -> int:
     """Fences every order that began before: from now on it is refused. Committed when this returns.
 
@@ -206,9 +214,6 @@ async def occupied(pool: asyncpg.Pool, event_id: int) -> Occupied:
     )
 
 
-_REBUILD = 0x5EA7 << 40  # keeps our advisory locks apart from those of other programs in the database
-
-
 @asynccontextmanager
 async def try_lock(pool: asyncpg.Pool, event_id: int) -> AsyncIterator[bool]:
     """Whether the caller is the one rebuilder of the event, for as long as the block lasts.
@@ -220,13 +225,13 @@ async def try_lock(pool: asyncpg.Pool, event_id: int) -> AsyncIterator[bool]:
         conn = await pool.acquire(timeout=ACQUIRE_S)
     try:
         with translated():
-            mine = bool(await conn.fetchval("SELECT pg_try_advisory_lock($1)", _REBUILD + event_id))
+            mine = bool(await conn.fetchval("SELECT pg_try_advisory_lock($1)", _LOCKS + event_id))
         try:
             yield mine
         finally:
             if mine:
                 try:
-                    await conn.fetchval("SELECT pg_advisory_unlock($1)", _REBUILD + event_id)
+                    await conn.fetchval("SELECT pg_advisory_unlock($1)", _LOCKS + event_id)
                 except AWAY:
                     conn.terminate()  # a lock ends with its connection
     finally:

@@ -4,14 +4,32 @@ A job is enqueued inside the caller's transaction: it exists exactly if what it 
 run twice (a worker that died, or that was thought dead), so what a job does must be safe to repeat.
 """
 
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import msgspec
 from msgspec import Struct
+from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.errors import FailingListenerError, RetryRequested
+from pgqueuer.domain.types import QueueExecutionMode
+from pgqueuer.models import Job as QueuedJob
 from pgqueuer.queries import Queries
 
-from seatmap.ledger.pool import connection
+from seatmap.errors import SeatmapError, Unavailable
+from seatmap.ledger.pool import AWAY, connection
+
+ATTEMPTS_MAX = 6
+JOBS_AT_ONCE = 2
+RETURN_AFTER_S = 1.0  # when Postgres went away
+
+log = logging.getLogger(__name__)
+
+# Given the pool, the job's id (for `advance`) and its payload as JSON. Safe to run twice, also at once.
+Handler = Callable[[asyncpg.Pool, int, bytes], Awaitable[None]]
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -73,3 +91,72 @@ async def stumble(conn: Any, job_id: int, error: str, *, final: bool) -> None:
     await conn.execute(
         "UPDATE jobs SET state = $2, error = $3 WHERE id = $1 AND state <> 'done'", job_id, state, error
     )
+
+
+async def serve(
+    pool: asyncpg.Pool, handlers: Mapping[str, Handler], stop: asyncio.Event, *, drain: bool = False
+) -> None:
+    """Runs jobs until `stop` is set, then ends those under way; with `drain`, until none is left.
+
+    Needs JOBS_AT_ONCE + 2 connections. Comes back by itself when Postgres was away.
+    """
+    while not stop.is_set():
+        try:
+            await _serve(pool, handlers, stop, drain=drain)
+        except (*AWAY, FailingListenerError, Unavailable) as error:
+            if drain:
+                raise
+            log.warning("The job queue is not available, trying again: %s", error)
+            await _pause(stop, RETURN_AFTER_S)
+        else:
+            return
+
+
+async def _serve(
+    pool: asyncpg.Pool, handlers: Mapping[str, Handler], stop: asyncio.Event, *, drain: bool
+) -> None:
+    manager = QueueManager(Queries.from_asyncpg_pool(pool))
+    for kind, handler in handlers.items():
+        manager.entrypoint(kind)(_entrypoint(pool, handler))
+
+    async def end() -> None:
+        await stop.wait()
+        manager.shutdown.set()
+
+    ending = asyncio.create_task(end(), name="jobs-end")
+    try:
+        await manager.run(
+            mode=QueueExecutionMode.drain if drain else QueueExecutionMode.continuous,
+            batch_size=1,
+            max_concurrent_tasks=JOBS_AT_ONCE,
+            shutdown_on_listener_failure=True,
+        )
+    finally:
+        ending.cancel()
+
+
+def _entrypoint(pool: asyncpg.Pool, handler: Handler) -> Callable[[QueuedJob], Awaitable[None]]:
+    async def run(queued: QueuedJob) -> None:
+        envelope = msgspec.json.decode(queued.payload or b"", type=Envelope)
+        try:
+            await handler(pool, envelope.job_id, bytes(envelope.payload))
+        except Exception as error:
+            last = queued.attempts + 1 >= ATTEMPTS_MAX
+            hopeless = isinstance(error, SeatmapError) and not error.temporary
+            async with connection(pool) as conn:
+                await stumble(conn, envelope.job_id, str(error), final=last or hopeless)
+            if last or hopeless:
+                raise
+            raise RetryRequested(timedelta(seconds=2**queued.attempts), str(error)) from error
+        async with connection(pool) as conn:
+            await finish(conn, envelope.job_id)
+
+    return run
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return

@@ -1,4 +1,4 @@
-"""The seats of an event, as Postgres knows them: index, label, category, and whether they are for sale at all."""
+"""The seats of an event, as Postgres knows them: index, label, category, for sale at all or not."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any

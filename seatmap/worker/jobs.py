@@ -1,0 +1,46 @@
+"""The background jobs, by kind. Each is safe to run twice, and at the same time."""
+
+import asyncio
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from seatmap.config import Settings
+from seatmap.errors import Refused
+from seatmap.ledger import events, jobs, plans, seats
+from seatmap.ledger.pool import connection
+from seatmap.plan.public import restore
+
+GENERATE_SEATS = "generate_seats"
+
+
+class GenerateSeats(Struct, frozen=True):
+    """Write an event's seats from its plan; `publish` it when they are all there."""
+
+    event_id: int
+    publish: bool = True
+
+
+async def run(pool: asyncpg.Pool, settings: Settings, stop: asyncio.Event, *, drain: bool = False) -> None:
+    """Works the queue off until `stop` is set, or until it is empty (`drain`). Needs 4 connections."""
+    await jobs.serve(pool, {GENERATE_SEATS: generate_seats}, stop, drain=drain)
+
+
+async def generate_seats(pool: asyncpg.Pool, job_id: int, payload: bytes) -> None:
+    """The job of `GenerateSeats`. Refuses with event_not_found."""
+    wanted = msgspec.json.decode(payload, type=GenerateSeats)
+    event = await events.get(pool, wanted.event_id)
+    if event is None:
+        raise Refused("event_not_found")
+    body = await plans.body(pool, event.plan_id)
+    plan = await asyncio.to_thread(restore, body)  # a large one would hold up the loop
+    async with connection(pool) as conn:
+
+        async def progress(done: int, total: int) -> None:
+            await jobs.advance(conn, job_id, done, total)
+
+        ids = {category.name: category.id for category in event.categories}
+        await seats.generate(conn, event.id, plan.seats, ids, progress)
+    if wanted.publish:
+        await events.publish(pool, event.id)
