@@ -213,10 +213,11 @@ def _panel(block: Block) -> tuple[float, ...]:
         return flat(turned(corners, block.x, block.y, block.angle))
     inner, outer = max(block.curve - _PANEL, 0.0), block.curve + depth + _PANEL
     front = min(degrees(halves[0] / block.curve), 180.0)
-    back = min(degrees(halves[-1] / _radius(block, block.rows - 1)), 180.0)
+    # The last row may be short of a few seats, and still the one before it is to stand on the floor.
+    back = max(degrees(halves[row] / _radius(block, row)) for row in range(block.rows)[-2:])
     return flat(
         arc(block.x, block.y, inner, block.angle - front, block.angle + front)
-        + arc(block.x, block.y, outer, block.angle + back, block.angle - back)
+        + arc(block.x, block.y, outer, block.angle + min(back, 180.0), block.angle - min(back, 180.0))
     )
 
 

@@ -98,6 +98,8 @@ def restore(data: bytes) -> Plan:
         raise PlanInvalid(
             f"The stored plan {stored.name!r} has columns of different lengths or another format."
         )
+    if not all(0 <= index < count for index in stored.breaks):
+        raise PlanInvalid(f"The stored plan {stored.name!r} has breaks beyond its {count:,} seats.")
     if count > SEATS_MAX or sum(row.count for row in stored.rows) != count:
         raise PlanInvalid(
             f"The rows of the stored plan {stored.name!r} do not add up to its {count:,} seats."
