@@ -11,15 +11,18 @@
 -- insert its own: the caller reads that one again. The caller also keeps two orders with the same id, visitor
 -- or seat out of one batch; the rules here stay safe without that, though not as kind to the later order.
 --
--- enable_seqscan = off: a plan made while the tables were empty would be kept by the session and go on reading
--- whole tables when they are not.
+-- The settings pin the plan, which a session keeps: one made while the tables were empty would go on reading
+-- whole tables when they are not, and one that expects ten orders would join two hundred by nested loops. So
+-- the batch's own rows meet by hash joins, and the tables are read in correlated subqueries that a LIMIT or an
+-- OFFSET keeps apart, which leaves only their indexes. (jit, because Postgres 15 counts a plan that it could
+-- not avoid as extremely dear, and would compile it.)
 CREATE FUNCTION book_orders(
     p_event bigint,
     p_ids uuid[], p_epochs int[], p_visitors text[], p_hashes bytea[], p_totals bigint[],
     p_names text[], p_emails text[],
     p_ord int[], p_seats int[]
 ) RETURNS TABLE (order_id uuid, outcome text, reason text)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_nestloop = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     ev events%ROWTYPE;
@@ -40,8 +43,6 @@ BEGIN
     fresh AS (
         SELECT a.* FROM asked a WHERE NOT EXISTS (SELECT FROM known k WHERE k.order_id = a.id)
     ),
-    -- The scalar subqueries with LIMIT make the planner look each seat up by its index, whatever it believes
-    -- about the size of the tables.
     wanted AS (
         SELECT f.n, w.seat, s.status, s.price,
             row_number() OVER (PARTITION BY w.seat ORDER BY w.n, w.k) > 1 OR (
@@ -52,8 +53,9 @@ BEGIN
         FROM unnest(p_ord, p_seats) WITH ORDINALITY AS w (n, seat, k)
         JOIN fresh f ON f.n = w.n
         LEFT JOIN LATERAL (
-            SELECT seats.status, categories.price
-            FROM seats JOIN categories ON categories.id = seats.category_id
+            SELECT seats.status,
+                (SELECT c.price FROM categories c WHERE c.id = seats.category_id LIMIT 1) AS price
+            FROM seats
             WHERE seats.event_id = p_event AND seats.index = w.seat AND seats.deleted_at IS NULL
             LIMIT 1
         ) s ON true
@@ -67,9 +69,12 @@ BEGIN
     counted AS (
         SELECT f.*, s.total AS price, s.unknown, s.blocked, s.taken, coalesce(s.seats, 0) AS seats,
             sum(s.seats) OVER (PARTITION BY f.visitor ORDER BY f.n) + (
-                SELECT count(*) FROM orders o JOIN bookings b ON b.order_id = o.id
+                SELECT coalesce(sum(mine.seats), 0) FROM orders o, LATERAL (
+                    SELECT count(*) AS seats FROM bookings b
+                    WHERE b.order_id = o.id AND b.status IN ('pending', 'confirmed') OFFSET 0
+                ) mine
                 WHERE o.visitor = f.visitor AND o.event_id = p_event
-                    AND b.status IN ('pending', 'confirmed')
+                    AND o.status IN ('pending', 'confirmed')
             ) AS of_visitor
         FROM fresh f LEFT JOIN summed s ON s.n = f.n
     ),

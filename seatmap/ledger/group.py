@@ -110,7 +110,6 @@ class GroupCommit:
             await self._answer(batch, verdicts)
 
     async def _book(self, event_id: int, batch: Sequence[Purchase]) -> dict[UUID, Verdict]:
-        batch = sorted(batch, key=lambda purchase: purchase.order_id)
         async with connection(self._pool) as conn:
             rows = await conn.fetch(
                 _BOOK,
