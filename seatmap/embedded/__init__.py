@@ -87,6 +87,13 @@ class Embedded:
             self.stop()
             raise
 
+    def revive(self) -> None:
+        """Start those again that have ended."""
+        for server in self.servers.values():
+            if not server.running:
+                server.spawn()
+                server.wait_ready()
+
     def stop(self) -> None:
         with _signals_ignored():
             for server in self.servers.values():
