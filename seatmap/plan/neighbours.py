@@ -5,7 +5,7 @@ points given; nothing here knows of sections or labels.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from math import atan2, cos, dist, hypot, inf, sin
 from statistics import median_low
@@ -82,34 +82,35 @@ def join(pieces: Sequence[Sequence[Point]], usual: float = inf) -> list[list[tup
     """
     if len(pieces) > _PIECES_MAX:
         return [[(piece, False)] for piece in range(len(pieces))]
-    left = [piece for piece in range(len(pieces)) if pieces[piece]]
+    left = {index: (_tips(piece), pitch(piece)) for index, piece in enumerate(pieces) if piece}
     chains = []
     while left:
-        first = left.pop(0)
-        chain, run = [(first, False)], list(pieces[first])
-        while step := _next_piece(run, pieces, left, usual):
-            piece, backwards, at_front = step
-            left.remove(piece)
-            more = list(pieces[piece])[:: -1 if backwards else 1]
-            chain, run = (
-                ([(piece, backwards), *chain], more + run)
-                if at_front
-                else ([*chain, (piece, backwards)], run + more)
-            )
+        first = next(iter(left))
+        run, step = left.pop(first)
+        chain = [(first, False)]
+        while found := _next_piece(run, step, left, usual):
+            piece, backwards, at_front = found
+            more, more_step = left.pop(piece)
+            more = more[:: -1 if backwards else 1]
+            link = (piece, backwards)
+            chain = [link, *chain] if at_front else [*chain, link]
+            run, step = _tips([*more, *run] if at_front else [*run, *more]), max(step, more_step)
         chains.append(chain)
     return chains
 
 
+def _tips(piece: Sequence[Point]) -> Sequence[Point]:
+    """The two points at either end, which are all that joining looks at."""
+    return piece if len(piece) <= 4 else [*piece[:2], *piece[-2:]]
+
+
 def _next_piece(
-    run: list[Point], pieces: Sequence[Sequence[Point]], left: Sequence[int], usual: float
+    run: Sequence[Point], step: float, left: Mapping[int, tuple[Sequence[Point], float]], usual: float
 ) -> tuple[int, bool, bool] | None:
     """The nearest piece that continues the run: (piece, backwards, before the run's front)."""
     best, best_gap = None, inf
-    own = pitch(run)
-    for piece in left:
-        forward = pieces[piece]
-        step = max(own, pitch(forward)) or usual
-        reach = REACH * min(step, 2 * usual) + 1e-6
+    for piece, (forward, own) in left.items():
+        reach = REACH * min(max(step, own) or usual, 2 * usual) + 1e-6
         for backwards in (False, True):
             more = forward[::-1] if backwards else forward
             for at_front, before, after in ((False, run, more), (True, more, run)):

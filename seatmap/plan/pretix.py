@@ -179,25 +179,32 @@ def _note_guids(file: PlanFile, note: _Notes) -> None:
 
 def _tell_apart(pieces: list[_Piece], note: _Notes) -> None:
     """Leave out seats that are in the file twice, and number anew those that only have a label in common."""
-    seen: defaultdict[tuple[str, str, str], list[Point]] = defaultdict(list)
+    copies: dict[tuple[str, str, str], int] = {}
+    known: set[tuple[tuple[str, str, str], Point]] = set()
     for piece in pieces:
         kept = []
         for place in piece.places:
             key = (place.section, place.row, place.number)
-            points = seen[key]
-            if place.point in points:
+            if (key, place.point) in known:
                 note("seat", "was in the file twice, with one label and position, and was kept once")
                 continue
-            points.append(place.point)
-            if len(points) > 1:
+            known.add((key, place.point))
+            if key in copies:
                 note("seat", 'had the label of another and got a number with "(2)" or more behind it')
-                copy = len(points)
-                while (*key[:2], f"{key[2]} ({copy})") in seen:
-                    copy += 1
-                place.number = f"{key[2]} ({copy})"
-                seen[*key[:2], place.number].append(place.point)
+                place.number = _free_number(key, copies)
+            copies[place.section, place.row, place.number] = 1
             kept.append(place)
         piece.places = kept
+
+
+def _free_number(key: tuple[str, str, str], copies: dict[tuple[str, str, str], int]) -> str:
+    """The number with the first "(2)", "(3)" … that no seat has yet; `copies` remembers how far that is."""
+    section, row, number = key
+    copy = copies[key] + 1
+    while (section, row, f"{number} ({copy})") in copies:
+        copy += 1
+    copies[key] = copy
+    return f"{number} ({copy})"
 
 
 def _runs(pieces: Sequence[_Piece], note: _Notes) -> list[list[_Place]]:

@@ -140,7 +140,7 @@ def parse(data: bytes) -> PlanFile:
     except RecursionError as error:
         raise PlanInvalid("The file is nested too deeply to be a seating plan.") from error
     except msgspec.ValidationError as error:
-        raise PlanInvalid(_wrong_type(text, str(error))) from error
+        raise PlanInvalid(_wrong_type(str(error))) from error
     except msgspec.DecodeError as error:
         reason = str(error).removeprefix("JSON is malformed: ")
         raise PlanInvalid(f"The file is not JSON: {reason}. Export the plan again.") from error
@@ -177,40 +177,9 @@ def _check_counts(file: PlanFile) -> None:
         )
 
 
-def _wrong_type(text: str, reason: str) -> str:
-    """A sentence for a schema error, with the zone, row and seat, which the decoder does not name."""
-    reason, _, path = reason.partition(" - at ")
-    reason = re.sub(r"`(\w+)`", lambda found: _PLAIN.get(found[1], found[1]), reason.replace(" | ", "` or `"))
-    part: Any = msgspec.json.decode(text)
-    places = []
-    levels: tuple[tuple[str, type[Struct]], ...] = (
-        ("zones", ZoneEntry),
-        ("rows", RowEntry),
-        ("seats", SeatEntry),
-    )
-    for name, kind in levels:
-        items = part.get(name) if isinstance(part, dict) else None
-        bad = (
-            next((i for i, item in enumerate(items) if _unfit(item, kind)), None)
-            if isinstance(items, list)
-            else None
-        )
-        if items is None or bad is None:
-            break
-        places.append(f"{name}[{bad}]")
-        part = items[bad]
-    rest = (
-        path.strip("`").removeprefix("$").rpartition("[...]")[2]
-        if places
-        else path.strip("`").removeprefix("$")
-    )
-    where = ".".join(places) + rest or "The file"
-    return f"{where.removeprefix('.')} cannot be read: {reason[:1].lower()}{reason[1:]}."
-
-
-def _unfit(item: object, kind: type[Struct]) -> bool:
-    try:
-        msgspec.convert(item, kind)
-    except msgspec.ValidationError:
-        return True
-    return False
+def _wrong_type(message: str) -> str:
+    """The decoder's message as a sentence that begins with where in the file."""
+    reason, _, path = message.partition(" - at `$")
+    reason = re.sub(r"`(\w+)`", lambda kind: _PLAIN.get(kind[1], kind[1]), reason.replace(" | ", "` or `"))
+    where = path.strip("`").removeprefix(".") or "The file"
+    return f"{where} cannot be read: {reason[:1].lower()}{reason[1:]}."
