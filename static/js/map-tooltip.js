@@ -1,0 +1,62 @@
+// The ring around the seat under the mouse, and the words beside it. Moved over the map, so that pointing at seats
+// never draws the canvas. For eyes only: the grid says the same to screen readers.
+
+import { money } from "./format.js"
+import { AVAILABLE, MINE, WORDS } from "./store.js"
+import { SEAT } from "./venue.js"
+
+const GAP_PX = 8
+const EDGE_PX = 8
+
+export class Tooltip {
+  #host
+  #map
+  #store
+  #seat = -1
+
+  constructor(host, map, store) {
+    this.#host = host
+    this.#map = map
+    this.#store = store
+    this.ring = host.querySelector("[data-ring]")
+    this.box = host.querySelector("[data-tooltip]")
+    map.addEventListener("view", () => this.show(-1))
+    store.onChange((seats) => this.#seat >= 0 && (!seats || seats.includes(this.#seat)) && this.#fill())
+  }
+
+  show(seat) {
+    if (seat === this.#seat) return
+    this.#seat = seat
+    this.ring.hidden = this.box.hidden = seat < 0
+    if (seat < 0) return this.#host.classList.remove("is-over-seat")
+    this.#fill()
+    this.#place()
+  }
+
+  #fill() {
+    const { venue, view } = this.#store
+    const look = view[this.#seat]
+    const [title, text] = this.box.children
+    title.textContent = venue.label(this.#seat)
+    const price = `${venue.categoryName(this.#seat)} · ${money(venue.price(this.#seat), venue.currency)}`
+    text.textContent = look === AVAILABLE ? price : look === MINE ? `${price} · yours` : capitalised(WORDS[look])
+    this.#host.classList.toggle("is-over-seat", look === AVAILABLE || look === MINE)
+  }
+
+  #place() {
+    const [x, y] = this.#map.pointOf(this.#seat)
+    const { width } = this.#map.view
+    const edge = SEAT * this.#map.view.scale + 8
+    Object.assign(this.ring.style, {
+      left: `${x - edge / 2}px`, top: `${y - edge / 2}px`, width: `${edge}px`, height: `${edge}px`,
+    })
+    const { offsetWidth, offsetHeight } = this.box
+    const above = y - edge / 2 - GAP_PX - offsetHeight
+    Object.assign(this.box.style, {
+      left: `${Math.max(EDGE_PX, Math.min(width - offsetWidth - EDGE_PX, x - offsetWidth / 2))}px`,
+      top: `${above < EDGE_PX ? y + edge / 2 + GAP_PX : above}px`,
+    })
+  }
+}
+
+const capitalised = (text) => text[0].toUpperCase() + text.slice(1)

@@ -1,0 +1,130 @@
+// "Choose from a list": section, then row, then seats, as plain buttons. The first way for screen readers, and a
+// good one for everybody else.
+
+import { money, plural, priceRange } from "./format.js"
+import { tonesOf } from "./map-palette.js"
+import { AVAILABLE, MINE } from "./store.js"
+
+const REFRESH_MS = 400
+
+// Module scope: nothing of the session may become reactive.
+let session = null
+let tones = []
+
+export const listPanel = (visit) => () => ({
+  open: false,
+  section: -1,
+  row: -1,
+  sections: [],
+  rows: [],
+  seats: [],
+
+  async init() {
+    session = await visit.catch(() => null)
+    if (!session) return
+    tones = tonesOf(session.venue.categories)
+    session.addEventListener("seats", () => this.open && this.refreshSoon())
+    session.addEventListener("hold", () => this.open && this.refreshSoon())
+  },
+
+  toggled(event) {
+    this.open = event.detail.open
+    if (!this.open) return
+    this.refresh()
+    this.$nextTick(() => this.$refs.sections.querySelector("button")?.focus())
+  },
+
+  refreshSoon() {
+    this.timer ||= setTimeout(() => {
+      this.timer = 0
+      this.refresh()
+    }, REFRESH_MS)
+  },
+
+  refresh() {
+    this.sections = session.venue.sections.map((name, index) => this.describeSection(name, index))
+    this.rows = this.section < 0 ? [] : rowsOf(this.section).map(describeRow)
+    this.seats = this.row < 0 ? [] : seatsOf(this.row).map(describeSeat)
+  },
+
+  describeSection(name, index) {
+    const left = session.store.leftInSection[index]
+    return { index, name: name || "All seats", left: leftText(left), soldOut: left === 0, current: index === this.section }
+  },
+
+  pickSection(index) {
+    this.section = index
+    this.row = -1
+    this.refresh()
+    this.$nextTick(() => this.$refs.rows.querySelector("button")?.focus())
+  },
+
+  pickRow(index) {
+    this.row = index
+    this.refresh()
+    this.$nextTick(() => this.$refs.seats.querySelector("button:not(:disabled)")?.focus())
+  },
+
+  back() {
+    const column = this.row >= 0 ? this.$refs.rows : this.$refs.sections
+    if (this.row >= 0) this.row = -1
+    else this.section = -1
+    this.refresh()
+    this.$nextTick(() => column.querySelector("[aria-current=true], button")?.focus())
+  },
+
+  pickSeat(index) {
+    session.toggle(index)
+  },
+
+  get step() {
+    return this.section < 0 ? "list at-sections" : this.row < 0 ? "list at-rows" : "list at-seats"
+  },
+  get sectionName() {
+    return this.section < 0 ? "" : session.venue.sections[this.section]
+  },
+  get seatsTitle() {
+    return this.row < 0 ? "Seats" : `${this.sectionName}, ${session.venue.rowLabel(session.venue.rows[this.row]).toLowerCase()}`
+  },
+})
+
+function rowsOf(section) {
+  return [...session.venue.rows.keys()].filter((index) => session.venue.rows[index].section === section)
+}
+
+function seatsOf(row) {
+  const { first, count } = session.venue.rows[row]
+  return Array.from({ length: count }, (_, k) => first + k)
+}
+
+function describeRow(index) {
+  const { venue, store } = session
+  const seats = seatsOf(index)
+  const left = seats.filter((seat) => store.view[seat] === AVAILABLE)
+  const prices = (left.length > 0 ? left : seats).map((seat) => venue.price(seat))
+  return {
+    index,
+    name: venue.rowLabel(venue.rows[index]),
+    left: leftText(left.length),
+    price: priceRange(prices, venue.currency),
+    soldOut: left.length === 0,
+    swatch: `swatch tone-${tones[venue.category[seats[0]]]}`,
+  }
+}
+
+function describeSeat(seat) {
+  const { venue, store } = session
+  const look = store.view[seat]
+  const price = money(venue.price(seat), venue.currency)
+  return {
+    index: seat,
+    number: venue.numbers[seat],
+    label: `${venue.label(seat)}, ${venue.categoryName(seat)}, ${price}`,
+    price,
+    chosen: look >= MINE,
+    disabled: look !== AVAILABLE && look < MINE,
+    look: `list-seat tone-${tones[venue.category[seat]]}`,
+  }
+}
+
+const leftText = (left) => (left === 0 ? "none left" : plural(left, "left", "left"))

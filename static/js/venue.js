@@ -1,0 +1,103 @@
+// A plan's JSON → typed arrays, and a uniform grid over them that answers "which seat is here?" and "which
+// seats are in this rectangle?". Coordinates are scaled so that neighbouring seats are PITCH apart, whatever
+// units the plan was drawn in.
+
+import { Grid } from "./grid.js"
+
+export const PITCH = 10 // between the centres of neighbours
+export const SEAT = 8 // edge of a drawn seat
+
+export class Venue {
+  constructor(plan) {
+    this.planVersion = plan.plan_version
+    this.name = plan.name
+    this.currency = plan.currency
+    this.sections = plan.sections
+    this.rows = plan.rows
+    this.numbers = plan.numbers
+    this.categories = plan.categories
+    this.seatCount = plan.x.length
+
+    const scale = PITCH / neighbourDistance(plan)
+    this.x = Float32Array.from(plan.x, (value) => value * scale)
+    this.y = Float32Array.from(plan.y, (value) => value * scale)
+    this.category = Uint8Array.from(plan.category)
+    this.breaks = new Set(plan.breaks)
+    this.shapes = plan.shapes.map((shape) => ({ ...shape, points: shape.points.map((value) => value * scale) }))
+
+    this.#indexRows()
+    this.box = this.#boundingBox()
+    this.grid = new Grid(this.x, this.y, this.box, PITCH * 4)
+  }
+
+  #indexRows() {
+    this.row = new Uint32Array(this.seatCount)
+    this.section = new Uint16Array(this.seatCount)
+    this.rows.forEach((row, index) => {
+      this.row.fill(index, row.first, row.first + row.count)
+      this.section.fill(row.section, row.first, row.first + row.count)
+    })
+  }
+
+  #boundingBox() {
+    const box = { left: Infinity, top: Infinity, right: -Infinity, bottom: -Infinity }
+    const include = (x, y) => {
+      box.left = Math.min(box.left, x)
+      box.right = Math.max(box.right, x)
+      box.top = Math.min(box.top, y)
+      box.bottom = Math.max(box.bottom, y)
+    }
+    for (let seat = 0; seat < this.seatCount; seat++) include(this.x[seat], this.y[seat])
+    for (const { points } of this.shapes) for (let i = 0; i < points.length; i += 2) include(points[i], points[i + 1])
+    return { left: box.left - PITCH, top: box.top - PITCH, right: box.right + PITCH, bottom: box.bottom + PITCH }
+  }
+
+  // The seat nearest to a point, at most `reach` away; -1 when there is none.
+  seatAt(x, y, reach = PITCH * 0.62) {
+    return this.grid.nearest(x, y, reach)
+  }
+
+  // "Stalls, row C, seat 7"
+  label(seat) {
+    const row = this.rows[this.row[seat]]
+    const parts = [this.sections[row.section], row.label && `row ${row.label}`, `seat ${this.numbers[seat]}`]
+    return parts.filter(Boolean).join(", ")
+  }
+
+  rowLabel(row) {
+    return row.label ? `Row ${row.label}` : "Seats"
+  }
+
+  price(seat) {
+    return this.categories[this.category[seat]].price
+  }
+
+  categoryName(seat) {
+    return this.categories[this.category[seat]].name
+  }
+
+  total(seats) {
+    let sum = 0
+    for (const seat of seats) sum += this.price(seat)
+    return sum
+  }
+
+  // Takes over current prices, which may have changed since the plan was made.
+  reprice(categories) {
+    const prices = new Map(categories.map((category) => [category.id, category.price]))
+    for (const category of this.categories) category.price = prices.get(category.id) ?? category.price
+  }
+}
+
+// The usual distance between a seat and the next in its row: the median, so that aisles do not count.
+function neighbourDistance({ x, y, breaks, rows }) {
+  const broken = new Set(breaks)
+  const distances = []
+  for (const row of rows) {
+    for (let seat = row.first + 1; seat < row.first + row.count && distances.length < 4096; seat++) {
+      if (!broken.has(seat)) distances.push(Math.hypot(x[seat] - x[seat - 1], y[seat] - y[seat - 1]))
+    }
+  }
+  distances.sort((a, b) => a - b)
+  return distances[distances.length >> 1] || 1
+}
