@@ -10,6 +10,7 @@ from seatmap.plan.shapes import ellipse, flat, stage_outline
 PREMIUM, FIRST, SECOND, THIRD = "Premium", "Category 1", "Category 2", "Category 3"
 # Dark to light as the price falls; readable beside each other for colour-blind eyes.
 COLORS = ("#3f1690", "#1b5ce0", "#23936a", "#d15c12")
+PRICES = {PREMIUM: 98_00, FIRST: 72_00, SECOND: 49_00, THIRD: 29_00, "Front row": 34_00, "Standard": 24_00}
 _AISLE = 26.0  # between the last seat of a wedge and the first of the next
 
 

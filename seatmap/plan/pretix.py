@@ -25,6 +25,7 @@ from seatmap.plan.shapes import Point
 _NAME_MAX = 200
 _LABEL_MAX = 60
 _CATEGORIES_MAX = 100
+_PITCH_MIN = 0.01  # pixels; what is drawn around smaller seats would be beyond all numbers
 _EXTENT_MAX = 2_000_000.0  # units: 100,000 seats in one line, twice
 _NO_CATEGORY = "Standard"
 _PLURALS = {
@@ -278,6 +279,8 @@ def _fit(runs: Sequence[Sequence[Point]], note: _Notes) -> tuple[float, Point]:
         )
     near = [gap for gap in neighbours.nearest(points, usual) if 0 < gap < inf]
     pitch = median_low(near) if near else usual
+    if pitch < _PITCH_MIN:
+        raise PlanInvalid(f"The seats stand only {pitch:g} pixels from each other; give positions in pixels.")
     for gap in neighbours.nearest(points, pitch):
         if gap < pitch * TOO_CLOSE:
             note("seat", "lay on top of another and may be hard to choose; look at the map")

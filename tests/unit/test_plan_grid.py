@@ -126,6 +126,7 @@ def test_the_theatre_is_a_theatre() -> None:
     assert 1_900 <= len(plan.seats) <= 2_100
     assert plan.categories == ("Premium", "Category 1", "Category 2", "Category 3")
     assert plan.colors == demo.COLORS
+    assert {*plan.categories, *demo.studio().categories} == set(demo.PRICES)
     sections = list(dict.fromkeys(seat.section for seat in plan.seats))
     assert sections == [
         f"{tier} {side}" for tier in ("Stalls", "Circle", "Balcony") for side in ("left", "centre", "right")

@@ -257,6 +257,10 @@ def hostile(**changes: Any) -> bytes:
             json.dumps(file(zone([row("1", [seat("1", 0), seat("2", 1e-6), seat("3", 9e5)])]))).encode(),
             "pixels apart",
         ),
+        (
+            json.dumps(file(zone([row("1", [seat("1", 0), seat("2", 1e-308), seat("3", 2e-308)])]))).encode(),
+            "only 1e-308 pixels from each other",
+        ),
         (json.dumps(file(zone([row("1", line(1))], areas=[{}] * 5_001))).encode(), "5,001 areas"),
     ],
 )  # fmt: skip
