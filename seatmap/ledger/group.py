@@ -149,6 +149,11 @@ class GroupCommit:
 
 
 def _fail(future: asyncio.Future[Verdict], error: Exception) -> None:
-    if not future.done():
+    if future.done():
+        return
+    if isinstance(error, Unavailable):
         # Each caller raises its own: one shared exception would gather the tracebacks of all.
-        future.set_exception(Unavailable(error.detail) if isinstance(error, Unavailable) else error)
+        own = Unavailable(error.detail)
+        own.__cause__ = error.__cause__
+        error = own
+    future.set_exception(error)

@@ -94,7 +94,7 @@ async def test_one_rebuilder_at_a_time(pool: asyncpg.Pool) -> None:
         events.try_lock(pool, 2) as other,
     ):
         assert (mine, also, other) == (True, False, True)
-    with pytest.raises(ConnectionError):  # noqa: PT012
+    with pytest.raises(ConnectionError):
         async with events.try_lock(pool, 1):
             raise ConnectionError("of the block, not of Postgres")
     async with events.try_lock(pool, 1) as mine:
