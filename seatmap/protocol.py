@@ -5,7 +5,8 @@ endian and aligned to 4 bytes. Statuses are absolute, so overlap is harmless and
 """
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -60,15 +61,22 @@ def heartbeat_frame(position: Position, plan_version: int, viewers: int, *, stal
 
 
 def websocket_binary(payload: bytes) -> bytes:
-    """`payload` as one unmasked, uncompressed websocket message (RFC 6455 §5.2), ready to write to any transport."""
-    size = len(payload)
+    """`payload` as one binary message, ready to write to any server transport."""
+    return _websocket_header(0x82, len(payload)) + payload
+
+
+def websocket_text(payload: bytes) -> bytes:
+    """`payload`, UTF-8, as one text message, ready to write to any server transport."""
+    return _websocket_header(0x81, len(payload)) + payload
+
+
+def _websocket_header(first: int, size: int) -> bytes:
+    """Of one whole, unmasked, uncompressed message (RFC 6455 §5.2)."""
     if size < 126:
-        head = bytes((0x82, size))
-    elif size < 65536:
-        head = b"\x82\x7e" + size.to_bytes(2, "big")
-    else:
-        head = b"\x82\x7f" + size.to_bytes(8, "big")
-    return head + payload
+        return bytes((first, size))
+    if size < 65536:
+        return bytes((first, 126)) + size.to_bytes(2, "big")
+    return bytes((first, 127)) + size.to_bytes(8, "big")
 
 
 # ---- commands: what a page may ask. `id` is made by the page; the reply repeats it. ----
@@ -175,6 +183,9 @@ class Reply(Struct, frozen=True, kw_only=True, tag="reply", tag_field="type", om
     error: dict[str, Any] | None = None
 
 
+_KINDS: dict[str, type[Struct]] = {
+    str(kind.__struct_config__.tag): kind for kind in (Hold, Release, Extend, Book, Cancel, Mine, Sync)
+}
 _decoder = msgspec.json.Decoder(Command)
 _encoder = msgspec.json.Encoder()
 
@@ -183,22 +194,31 @@ def decode_command(message: bytes | str) -> Command:
     """One command from JSON text. Refuses with malformed, unknown_command, invalid or too_large."""
     if len(message) > MESSAGE_BYTES_MAX:
         raise Refused("too_large", f"A message may have {MESSAGE_BYTES_MAX} bytes.")
-    return _refusing(lambda: _decoder.decode(message))
+    with _refusing():
+        return _decoder.decode(message)
 
 
-def _refusing(decode: Any) -> Any:
+def decode_fields(name: str, body: bytes) -> Command:
+    """The command `name` from a JSON object of its fields, as HTTP carries it. Refuses as `decode_command`."""
+    with _refusing():
+        fields = msgspec.json.decode(body or b"{}")
+        if not isinstance(fields, dict) or fields.get("type", name) != name:
+            raise Refused("invalid", f"The body should be a JSON object with the fields of {name}.")
+        command: Command = msgspec.convert({**fields, "type": name}, _KINDS[name])  # type: ignore[assignment]
+        return command
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
     try:
-        return decode()
+        yield
     except msgspec.ValidationError as error:
         text = str(error)
         if "$.type" in text or "`type`" in text:
-            raise Refused("unknown_command", f"{text}; known: {', '.join(COMMANDS)}.") from None
+            raise Refused("unknown_command", f"{text}; known: {', '.join(_KINDS)}.") from None
         raise Refused("invalid", f"{text}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused("malformed", f"The message is not valid JSON: {error}.") from None
-
-
-COMMANDS = tuple(kind.__struct_config__.tag for kind in Command.__args__)
 
 
 def command_id(message: bytes | str) -> str:

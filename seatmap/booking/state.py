@@ -82,6 +82,13 @@ class State:
                     found[int(seat)] = token.decode()
         return found
 
+    async def live_tokens(self, event_id: int) -> set[str]:
+        """The owner tokens of all holds and undecided orders there are."""
+        names = keys(event_id)
+        holds: list[bytes] = await self._redis.command("HKEYS", names.holds)
+        undecided: list[bytes] = await self._redis.command("HKEYS", names.orders)
+        return {f"h|{name.decode()}" for name in holds} | {f"p|{name.decode()}" for name in undecided}
+
     async def _scan(self, key: str) -> AsyncIterator[list[bytes]]:
         cursor: bytes | int = 0
         while True:

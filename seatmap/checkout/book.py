@@ -1,0 +1,109 @@
+"""Book and cancel: the write path across both stores (DESIGN §4).
+
+BEGIN in Redis → one Postgres statement for many orders → the acknowledgement → FINISH in Redis. A crash
+after any step is settled by the resolver, or by the buyer's retry with the same order id.
+"""
+
+import asyncio
+import hashlib
+import logging
+
+from seatmap.booking import commands
+from seatmap.checkout.stores import Stores
+from seatmap.errors import Refused, SeatmapError
+from seatmap.ledger import orders
+from seatmap.ledger.group import GroupCommit
+from seatmap.ledger.orders import Purchase, Verdict
+from seatmap.protocol import Book, Cancel
+
+# Refusals that say something about another order than this one, which is therefore left undecided.
+UNDECIDED = frozenset({"order_reused"})
+
+log = logging.getLogger(__name__)
+
+
+class Checkout:
+    """Books and cancels orders of any event for one process."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._ledger = GroupCommit(stores.pool)
+        self._finishing: set[asyncio.Task[None]] = set()
+
+    async def book(self, event_id: int, visitor: str, order: Book) -> bool:
+        """Buy exactly the seats of a hold. True: booked now; False: it had been booked before.
+
+        Raises Refused once that is written down for ever, Unavailable while it is unknown.
+        """
+        body = _body_hash(event_id, order)
+        begin = commands.Begin(visitor, order.hold_id, order.order_id.hex, body.hex(), order.seats)
+        try:
+            begun = await self._stores.desk.decide(event_id, begin, epoch=order.epoch)
+        except Refused as refusal:
+            if refusal.code in UNDECIDED:
+                raise
+            verdict = await self._write_down(_purchase(event_id, 0, visitor, order, body), refusal)
+            if verdict.outcome == "committed":
+                return False
+            raise _refused(verdict, refusal) from None
+        purchase = _purchase(event_id, begun.position.epoch, visitor, order, body)
+        verdict = await self._ledger.book(purchase)
+        if verdict.outcome == "committed":
+            self._later(event_id, commands.Finish(order.order_id.hex, "confirmed"))
+            return begun.word == "BEGUN"
+        # The seats are back in their hold before the buyer is told, so that the next click finds them there.
+        await self._tell_redis(event_id, commands.Finish(order.order_id.hex, verdict.outcome))
+        raise _refused(verdict)
+
+    async def cancel(self, visitor: str, order: Cancel) -> None:
+        """Give an order back. Repeating it answers the same."""
+        gone = await orders.cancel(self._stores.pool, order.order_id, visitor)
+        self._later(gone.event_id, commands.Cancel(order.order_id.hex, visitor, gone.seats))
+
+    async def close(self) -> None:
+        """Wait for what was acknowledged and is not in Redis yet."""
+        await self._ledger.close()
+        await asyncio.gather(*self._finishing, return_exceptions=True)
+
+    async def _write_down(self, purchase: Purchase, refusal: Refused) -> Verdict:
+        """Redis alone refuses nobody: the order may have been booked by an earlier try."""
+        return await orders.decide(self._stores.pool, purchase, "refused", refusal.code)
+
+    def _later(self, event_id: int, command: commands.Command) -> None:
+        task = asyncio.get_running_loop().create_task(self._tell_redis(event_id, command))
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+
+    async def _tell_redis(self, event_id: int, command: commands.Command) -> None:
+        try:
+            await self._stores.desk.decide(event_id, command)
+        except SeatmapError as error:
+            # The verdict stands in Postgres; the resolver or the reconciler brings Redis there.
+            log.warning("event %s: %s is left to the resolver: %s", event_id, command, error)
+
+
+def _body_hash(event_id: int, order: Book) -> bytes:
+    """What makes two orders with one id the same order."""
+    seats = ",".join(map(str, sorted(order.seats)))
+    parts = (str(event_id), seats, str(order.total), order.name, order.email)
+    return hashlib.sha256("\0".join(parts).encode()).digest()
+
+
+def _purchase(event_id: int, epoch: int, visitor: str, order: Book, body: bytes) -> Purchase:
+    return Purchase(
+        order_id=order.order_id,
+        event_id=event_id,
+        epoch=epoch,
+        visitor=visitor,
+        seats=order.seats,
+        total=order.total,
+        name=order.name,
+        email=order.email,
+        body_hash=body,
+    )
+
+
+def _refused(verdict: Verdict, refusal: Refused | None = None) -> Refused:
+    if refusal is not None and verdict.reason == refusal.code:
+        return refusal
+    return Refused(verdict.reason or "order_aborted")

@@ -1,0 +1,36 @@
+"""The two stores, opened together: what every edge needs to sell seats."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from msgspec import Struct
+
+from seatmap.booking.desk import Desk
+from seatmap.booking.state import State
+from seatmap.config import Settings
+from seatmap.connections import Redis
+from seatmap.ledger.pool import open_pool
+
+
+class Stores(Struct, frozen=True):
+    """Redis, as connections, as the desk that decides and as state; Postgres as a pool."""
+
+    settings: Settings
+    redis: Redis
+    desk: Desk
+    state: State
+    pool: asyncpg.Pool
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings, *, connections: int = 8) -> AsyncIterator[Stores]:
+    """Both stores for as long as the block lasts. Raises Unavailable if Postgres does not answer."""
+    redis = Redis(settings.redis_url, timeout_s=settings.command_timeout_ms / 1000, connections=connections)
+    pool = await open_pool(settings, size=connections)
+    try:
+        desk = Desk(redis, timeout_ms=settings.command_timeout_ms)
+        yield Stores(settings=settings, redis=redis, desk=desk, state=State(redis), pool=pool)
+    finally:
+        pool.terminate()
+        await redis.close()

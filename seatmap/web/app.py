@@ -1,0 +1,63 @@
+"""The web process's application, put together: stores, rooms, routes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import WebSocketRoute
+
+from seatmap.checkout.book import Checkout
+from seatmap.checkout.stores import Stores, open_stores
+from seatmap.config import Settings
+from seatmap.errors import SeatmapError
+from seatmap.ledger.instance import secret
+from seatmap.web import pages
+from seatmap.web.api import Api
+from seatmap.web.execute import Counter
+from seatmap.web.guard import SecurityHeaders
+from seatmap.web.health import Health
+from seatmap.web.problems import on_bug, on_http_error, on_seatmap_error
+from seatmap.web.rooms import Rooms
+from seatmap.web.socket import Socket
+from seatmap.web.visitor import Visitors
+
+
+@asynccontextmanager
+async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
+    """The application, for as long as the block lasts. Raises Unavailable if Postgres does not answer."""
+    async with AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(open_stores(settings))
+        rooms = Rooms(stores)
+        running = asyncio.get_running_loop().create_task(rooms.run())
+        stack.push_async_callback(_stop, running)
+        checkout = Checkout(stores)
+        stack.push_async_callback(checkout.close)
+        await rooms.refresh()
+        yield await _build(settings, stores, rooms, checkout)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _build(settings: Settings, stores: Stores, rooms: Rooms, checkout: Checkout) -> Starlette:
+    visitors = Visitors(settings.secret.encode() or await secret(stores.pool))
+    counter = Counter(stores, checkout)
+    return Starlette(
+        routes=[
+            *pages.routes(),
+            *Health(rooms).routes(),
+            *Api(rooms, counter, visitors).routes(),
+            WebSocketRoute("/ws/events/{event_id}", Socket(rooms, counter, visitors).__call__),
+        ],
+        middleware=[Middleware(SecurityHeaders)],
+        exception_handlers={
+            SeatmapError: on_seatmap_error,
+            HTTPException: on_http_error,
+            Exception: on_bug,
+        },
+    )

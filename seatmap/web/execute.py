@@ -1,0 +1,98 @@
+"""What each command does, whichever way it came: websocket or HTTP."""
+
+from datetime import UTC, datetime
+
+from seatmap import protocol
+from seatmap.booking import commands
+from seatmap.checkout.book import Checkout
+from seatmap.checkout.stores import Stores
+from seatmap.errors import Refused, SeatmapError
+from seatmap.ledger import orders
+from seatmap.model import SEATS_PER_COMMAND_MAX, BookedSeat, Order
+from seatmap.protocol import MineState
+from seatmap.web.room import Room
+from seatmap.web.session import mine_state
+
+
+class Counter:
+    """Carries out the commands of visitors."""
+
+    def __init__(self, stores: Stores, checkout: Checkout) -> None:
+        self._stores = stores
+        self._checkout = checkout
+
+    async def execute(self, room: Room, visitor: str, command: protocol.Command) -> MineState | Order:
+        """The command's result. Raises Refused or Unavailable, in words for the visitor."""
+        try:
+            _check_seats(room, command)
+            match command:
+                case protocol.Book():
+                    return await self._book(room, visitor, command)
+                case protocol.Cancel():
+                    await self._checkout.cancel(visitor, command)
+                    return await self.order(visitor, command)
+                case _:
+                    return await self._decide(room, visitor, command)
+        except SeatmapError as error:
+            raise room.labelled(error) from error
+
+    async def _decide(self, room: Room, visitor: str, command: protocol.Command) -> MineState:
+        decision: commands.Command
+        match command:
+            case protocol.Hold(hold_id=hold_id, seats=seats):
+                decision = commands.Hold(visitor, hold_id, seats)
+            case protocol.Release(hold_id=hold_id, seats=seats):
+                decision = commands.Release(visitor, hold_id, seats)
+            case protocol.Extend(hold_id=hold_id):
+                decision = commands.Extend(visitor, hold_id)
+            case _:
+                decision = commands.ReadMine(visitor)
+        answer = await self._stores.desk.decide(room.event.id, decision, epoch=command.epoch)
+        return mine_state(answer.mine, answer.position)
+
+    async def _book(self, room: Room, visitor: str, order: protocol.Book) -> Order:
+        booked_now = await self._checkout.book(room.event.id, visitor, order)
+        if not booked_now:
+            return await self.order(visitor, order)  # it may have been cancelled since
+        event, table = room.event, room.facts.table
+        return Order(
+            id=order.order_id,
+            event_id=event.id,
+            event_name=event.name,
+            status="confirmed",
+            total=order.total,
+            currency=event.currency,
+            payment_status="none",
+            payment_method="free",
+            name=order.name,
+            email=order.email,
+            created_at=datetime.now(UTC),
+            seats=tuple(
+                BookedSeat(
+                    seat=seat,
+                    label=table.labels[seat],
+                    category=table.categories[seat],
+                    price=table.prices[seat],
+                    status="confirmed",
+                )
+                for seat in sorted(order.seats)
+            ),
+        )
+
+    async def order(self, visitor: str, command: protocol.Book | protocol.Cancel) -> Order:
+        """An order as it stands."""
+        order = await orders.get(self._stores.pool, command.order_id, visitor)
+        if order is None:
+            raise Refused("order_not_found")
+        return order
+
+
+def _check_seats(room: Room, command: protocol.Command) -> None:
+    """What no store needs to be asked for."""
+    seats: tuple[int, ...] = getattr(command, "seats", ())
+    if len(seats) > SEATS_PER_COMMAND_MAX:
+        raise Refused("too_many_seats", f"One command may name {SEATS_PER_COMMAND_MAX} seats.")
+    last = room.event.seat_count - 1
+    bad = [seat for seat in seats if not 0 <= seat <= last]
+    if bad:
+        raise Refused("seat_out_of_range", f"The seats of this event are 0 to {last}.", seats=bad)

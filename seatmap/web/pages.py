@@ -1,0 +1,39 @@
+"""The pages and their files: plain HTML, CSS and modules from `static/`."""
+
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from seatmap.web.problems import problems_page
+
+STATIC = Path(__file__).parents[2] / "static"
+
+
+class _Revalidated(StaticFiles):
+    """Browsers ask each time and are mostly told "not modified": a deploy is never half old."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["cache-control"] = "no-cache"
+        return response
+
+
+def routes() -> list[BaseRoute]:
+    """Every page. Which event a page is about, it reads from its own address."""
+
+    def page(path: str, name: str) -> Route:
+        async def show(request: Request) -> FileResponse:
+            return FileResponse(STATIC / name, headers={"cache-control": "no-cache"})
+
+        return Route(path, show, name=name)
+
+    return [
+        page("/", "index.html"),
+        page("/events/{event_id:int}", "event.html"),
+        page("/bookings", "bookings.html"),
+        Route("/docs/problems", problems_page),
+        Mount("/static", _Revalidated(directory=STATIC)),
+    ]

@@ -1,0 +1,62 @@
+"""Errors as answers: RFC 9457 problems, and the page that explains their codes."""
+
+import html
+import logging
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from seatmap.errors import REFUSALS, Refused, SeatmapError, Unavailable
+
+log = logging.getLogger(__name__)
+
+
+def problem_response(error: SeatmapError) -> Response:
+    """The answer for an error."""
+    headers = {"retry-after": "1"} if error.temporary else {}
+    return Response(
+        msgspec.json.encode(error.problem()), error.status, headers, media_type="application/problem+json"
+    )
+
+
+async def on_seatmap_error(request: Request, error: Exception) -> Response:
+    """For every error of ours."""
+    assert isinstance(error, SeatmapError)
+    return problem_response(error)
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """For what the router refuses."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        return problem_response(Refused("method_not_allowed"))
+    return problem_response(Refused("not_found", f"There is nothing at {request.url.path[:200]}."))
+
+
+async def on_bug(request: Request, error: Exception) -> Response:
+    """For what nobody thought of: the log has the trace, the visitor a sentence."""
+    log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem_response(
+        Unavailable(
+            "Something went wrong on our side. What you asked for may not be done; look, then repeat."
+        )
+    )
+
+
+async def problems_page(request: Request) -> HTMLResponse:
+    """GET /docs/problems: every code, its status and its sentence."""
+    rows = "".join(
+        f'<tr id="{code}"><th scope="row"><code>{code}</code></th><td>{status}</td>'
+        f"<td>{html.escape(title)}</td><td>{html.escape(sentence)}</td></tr>"
+        for code, (status, title, sentence) in sorted(REFUSALS.items())
+    )
+    return HTMLResponse(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Problems · Seatmap</title>'
+        '<meta name="viewport" content="width=device-width">'
+        '<link rel="stylesheet" href="/static/css/app.css"><main class="page"><h1>Problems</h1>'
+        "<p>Every refusal has a stable code. <code>temporary: true</code> (codes <code>unavailable</code> and "
+        "<code>recovering</code>, status 503) means that asking again may help.</p>"
+        f"<table><tr><th>Code<th>Status<th>Title<th>Meaning</tr>{rows}</table></main></html>"
+    )

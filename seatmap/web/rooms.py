@@ -1,0 +1,144 @@
+"""All rooms of a process, and the slow beats that keep them right even when no worker lives."""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from seatmap.booking.commands import Expire
+from seatmap.checkout.rebuild import open_event
+from seatmap.checkout.resolve import resolve
+from seatmap.checkout.stores import Stores
+from seatmap.errors import Refused, SeatmapError, Unavailable
+from seatmap.ledger import events
+from seatmap.live.feed import Feed
+from seatmap.model import Change, Event, Position, Snapshot
+from seatmap.web.room import Facts, Room, read_facts
+
+SWEEP_MAX = 200  # expired holds that one head check ends
+REFRESH_SECONDS = 2.0  # until a change of an event's facts is seen here
+RESOLVE_SECONDS = 5.0
+LIVE_SECONDS = 5.0  # how long a request waits for an event's map to be there
+OPEN_AHEAD_MAX = 50  # events whose maps are kept ready before anybody asks
+
+log = logging.getLogger(__name__)
+
+
+class _Source:
+    """Where the feed reads from: state for maps and changes, the desk for the head, which sweeps on the way."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    async def snapshot(self, event_id: int) -> Snapshot:
+        return await self._stores.state.snapshot(event_id)
+
+    async def replay(self, event_id: int, since: Position) -> tuple[str, list[Change] | None]:
+        return await self._stores.state.replay(event_id, since)
+
+    async def head(self, event_id: int) -> Position:
+        return (await self._stores.desk.decide(event_id, Expire(SWEEP_MAX))).position
+
+
+class Rooms:
+    """Events by id, opened when first asked for. `run` must be running."""
+
+    def __init__(self, stores: Stores) -> None:
+        self.stores = stores
+        self.listed: list[Event] = []  # what everybody may see, the next first
+        self._feed = Feed(stores.redis, _Source(stores), head_check_ms=stores.settings.head_check_ms)
+        self._rooms: dict[int, Room] = {}
+        self._opening: dict[int, asyncio.Task[Room]] = {}
+        self._restoring: dict[int, asyncio.Task[None]] = {}
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self._rooms.values())
+
+    async def run(self) -> None:
+        """Feed, refresh and resolve until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._feed.run())
+                tasks.create_task(self._refresh_for_ever())
+                tasks.create_task(self._resolve_for_ever())
+        finally:
+            for task in [*self._opening.values(), *self._restoring.values()]:
+                task.cancel()
+            for room in list(self._rooms.values()):
+                await room.end()
+
+    def known(self, event_id: int) -> Room | None:
+        """The room if it is open and its map is there."""
+        room = self._rooms.get(event_id)
+        return room if room is not None and room.watch.replica.plan_version else None
+
+    async def get(self, event_id: int) -> Room:
+        """The event's room, with a map. Refuses with event_not_found; Unavailable where no map can be had."""
+        room = self._rooms.get(event_id)
+        if room is None:
+            opening = self._opening.get(event_id)
+            if opening is None:
+                opening = asyncio.get_running_loop().create_task(self._open(event_id))
+                self._opening[event_id] = opening
+                opening.add_done_callback(lambda _: self._opening.pop(event_id, None))
+            room = await asyncio.shield(opening)
+        # A map that is only behind is better than none: it says itself that it may be old.
+        if not room.watch.replica.plan_version:
+            try:
+                await asyncio.wait_for(room.watch.live.wait(), LIVE_SECONDS)
+            except TimeoutError:
+                raise Unavailable("The seat map cannot be loaded right now. Try again in a moment.") from None
+        return room
+
+    async def _open(self, event_id: int) -> Room:
+        event = await events.get(self.stores.pool, event_id)
+        if event is None or event.status == "draft":
+            raise Refused("event_not_found", f"There is no event {event_id}; see GET /api/events.")
+        room = Room(self.stores, await read_facts(self.stores, event), self._restore)
+        room.begin(await self._feed.watch(event_id, room))
+        self._rooms[event_id] = room
+        return room
+
+    def _restore(self, event_id: int) -> None:
+        """Begin to rebuild an event's seats in Redis, unless this process is at it."""
+        if event_id not in self._restoring:
+            task = asyncio.get_running_loop().create_task(self._restore_once(event_id))
+            self._restoring[event_id] = task
+            task.add_done_callback(lambda _: self._restoring.pop(event_id, None))
+
+    async def _restore_once(self, event_id: int) -> None:
+        try:
+            await open_event(self.stores, event_id)
+        except SeatmapError as error:
+            log.warning("event %s cannot be restored yet: %s", event_id, error)
+
+    async def refresh(self) -> None:
+        """Read again which events there are, and the facts of those that changed."""
+        self.listed = await events.published(self.stores.pool)
+        listed = {event.id: event for event in self.listed}
+        for event_id, room in list(self._rooms.items()):
+            event = listed.get(event_id) or await events.get(self.stores.pool, event_id)
+            if event is None:
+                continue
+            if event.plan_version != room.event.plan_version or event.seat_count != room.event.seat_count:
+                room.facts = await read_facts(self.stores, event)
+            else:
+                room.facts = Facts(event, room.facts.table, room.facts.plan)
+        for event in self.listed[:OPEN_AHEAD_MAX]:
+            if event.id not in self._rooms and event.id not in self._opening:
+                with suppress(SeatmapError):
+                    await self.get(event.id)
+
+    async def _refresh_for_ever(self) -> None:
+        while True:
+            try:
+                await self.refresh()
+            except SeatmapError as error:
+                log.warning("the list of events is as it was: %s", error)
+            await asyncio.sleep(REFRESH_SECONDS)
+
+    async def _resolve_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(RESOLVE_SECONDS)
+            for event_id in list(self._rooms):
+                with suppress(SeatmapError):
+                    await resolve(self.stores, event_id)

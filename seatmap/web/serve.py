@@ -1,0 +1,73 @@
+"""Serving: the listening socket, uvicorn's settings, and the life of the web process."""
+
+import asyncio
+import logging
+import socket
+import sys
+
+import uvicorn
+
+from seatmap.config import Settings
+from seatmap.errors import Unusable
+from seatmap.web.app import open_app
+from seatmap.web.screens import FanoutProtocol
+
+# Larger messages are refused with a sentence (protocol.MESSAGE_BYTES_MAX); those beyond this end the connection.
+SOCKET_MESSAGE_BYTES_MAX = 64 * 1024
+UNSENT_LOW_WATER_BYTES = 16 * 1024
+DEAD_PEER_MS = 20_000
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM. Raises Unusable if the address cannot be had, Unavailable without Postgres."""
+    listener = listen(settings.host, settings.port)
+    async with open_app(settings) as app:
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws=FanoutProtocol,
+            ws_per_message_deflate=False,
+            ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            forwarded_allow_ips=settings.forwarded_allow_ips,
+            timeout_graceful_shutdown=5,
+        )
+        # One line per connection would be most of the log.
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        host, port = listener.getsockname()[:2]
+        log.info("serving on http://%s:%s", f"[{host}]" if ":" in host else host, port)
+        await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The listening socket; what is set on it holds for the connections that it accepts."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sys.platform == "linux":
+        # Without these a screen that does not read hides megabytes in the kernel and looks healthy.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LOW_WATER_BYTES)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+    try:
+        listener.bind((host, port))
+        listener.listen(4096)
+    except OSError as error:
+        listener.close()
+        raise Unusable(
+            f"Cannot listen on {host} port {port}: {error.strerror}. Set HOST or PORT to another one."
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+def run(settings: Settings) -> None:
+    """The web process, from its start to its end."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings))

@@ -1,0 +1,72 @@
+"""One page's conversation, without I/O: messages in, commands out; answers in, messages out.
+
+It knows its visitor and what that visitor was last told to have. ASGI is one shell for it (`socket.py`).
+"""
+
+from seatmap.errors import SeatmapError
+from seatmap.model import NOWHERE, Mine, Order, Position
+from seatmap.protocol import Command, MineState, Reply, command_id, decode_command, encode
+
+# Why what is mine changed, where the page has to explain it; anything else it asked for itself.
+EXPLAINED = frozenset({"expired", "lost"})
+
+
+class Session:
+    """The conversation with one page of `visitor`. One command at a time is under way."""
+
+    def __init__(self, visitor: str) -> None:
+        self.visitor = visitor
+        self.hold_id = ""  # as last told
+        self._told: Position = NOWHERE
+        self._asked = ""  # id of the command under way
+
+    def receive(self, message: bytes | str) -> Command:
+        """The command in a message. Raises Refused, to be answered with `refuse`."""
+        self._asked = command_id(message) if len(message) < 256 else ""
+        command = decode_command(message)
+        self._asked = command.id
+        return command
+
+    def refuse(self, error: SeatmapError) -> bytes:
+        """The reply to the command under way: an error."""
+        return self._reply(Reply(id=self._asked, error=error.problem()))
+
+    def answer(self, result: MineState | Order | None) -> bytes:
+        """The reply to the command under way: what is mine, an order, or nothing more to say."""
+        if isinstance(result, MineState):
+            self._remember(Position(result.epoch, result.version), result.hold_id)
+            return self._reply(Reply(id=self._asked, mine=result))
+        return self._reply(Reply(id=self._asked, order=result))
+
+    def _reply(self, reply: Reply) -> bytes:
+        self._asked = ""
+        return encode(reply)
+
+    def news(self, position: Position, mine: Mine, reason: str = "") -> bytes | None:
+        """What to tell the page when something of its visitor's changed; None where it knows or will know."""
+        explained = reason if reason in EXPLAINED else ""
+        if position <= self._told or (self._asked and not explained):
+            return None
+        if not explained and self.hold_id and not mine.hold_id and position.epoch > self._told.epoch > 0:
+            explained = "lost"  # a rebuild could not keep it
+        self._remember(position, mine.hold_id)
+        return encode(mine_state(mine, position, explained))
+
+    def _remember(self, position: Position, hold_id: str) -> None:
+        self._told = position
+        self.hold_id = hold_id
+
+
+def mine_state(mine: Mine, position: Position, reason: str = "") -> MineState:
+    """What is a visitor's, as a page is told it."""
+    return MineState(
+        epoch=position.epoch,
+        version=position.version,
+        hold_id=mine.hold_id,
+        seats=mine.seats,
+        expires_in_ms=mine.expires_in_ms,
+        extendable=mine.extendable,
+        checkout=mine.order_id,
+        checkout_seats=mine.order_seats,
+        reason=reason,
+    )

@@ -1,0 +1,99 @@
+"""The websocket of a page: ASGI around a `Session` and a screen."""
+
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from seatmap import protocol
+from seatmap.errors import Refused, SeatmapError
+from seatmap.model import NOWHERE, Position
+from seatmap.protocol import Hello, encode
+from seatmap.web.api import event_id_of
+from seatmap.web.execute import Counter
+from seatmap.web.guard import check_origin, is_https
+from seatmap.web.problems import problem_response
+from seatmap.web.room import Room, sale_of
+from seatmap.web.rooms import Rooms
+from seatmap.web.screens import PageScreen, screen_of
+from seatmap.web.session import Session
+from seatmap.web.visitor import Visitors
+
+
+class Socket:
+    """The endpoint /ws/events/{event_id}."""
+
+    def __init__(self, rooms: Rooms, counter: Counter, visitors: Visitors) -> None:
+        self._rooms = rooms
+        self._counter = counter
+        self._visitors = visitors
+
+    async def __call__(self, websocket: WebSocket) -> None:
+        """One connection, from the handshake to its end."""
+        try:
+            check_origin(websocket.scope, websocket.headers, self._rooms.stores.settings.origins)
+            room = await self._rooms.get(event_id_of(websocket.path_params["event_id"]))
+        except SeatmapError as error:
+            await websocket.send_denial_response(problem_response(error))
+            return
+        session = await self._accept(websocket)
+        screen = screen_of(websocket)
+        screen.tell(encode(self._hello(room)))
+        room.enter(session, screen, _position(websocket.query_params))
+        try:
+            await room.tell_mine(session.visitor)
+            await self._converse(websocket, room, session, screen)
+        except WebSocketDisconnect:
+            pass
+        finally:
+            room.leave(session, screen)
+            await screen.close()
+
+    async def _accept(self, websocket: WebSocket) -> Session:
+        https = is_https(websocket.scope)
+        visitor = self._visitors.read(websocket.headers, https=https)
+        headers: list[tuple[bytes, bytes]] = []
+        if visitor is None:
+            visitor = self._visitors.new()
+            headers.append((b"set-cookie", self._visitors.set_cookie(visitor, https=https).encode()))
+        await websocket.accept(headers=headers)
+        return Session(visitor)
+
+    def _hello(self, room: Room) -> Hello:
+        settings = self._rooms.stores.settings
+        return Hello(
+            event_id=room.event.id,
+            plan_version=room.event.plan_version,
+            heartbeat_ms=settings.heartbeat_ms,
+            reconnect_ms=settings.reconnect_ms,
+            seats_per_visitor=room.event.seats_per_visitor,
+            sale=sale_of(room.event),
+        )
+
+    async def _converse(self, websocket: WebSocket, room: Room, session: Session, screen: PageScreen) -> None:
+        """Messages one after the other: the next command waits for the answer to the last."""
+        while True:
+            message = await websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            try:
+                text = message.get("text")
+                if text is None:
+                    raise Refused("malformed", "Commands are JSON in text messages.")
+                command = session.receive(text)
+                if isinstance(command, protocol.Sync):
+                    room.hub.sync(screen, Position(command.epoch, command.version))
+                    reply = session.answer(None)
+                else:
+                    reply = session.answer(await self._counter.execute(room, session.visitor, command))
+            except SeatmapError as error:
+                reply = session.refuse(error)
+            screen.tell(reply)
+
+
+def _position(query: Any) -> Position:
+    """Where the page says it is; nowhere if it does not say so in numbers."""
+    try:
+        epoch, version = int(query.get("epoch", 0)), int(query.get("version", 0))
+    except ValueError:
+        return NOWHERE
+    return Position(epoch, version) if epoch > 0 and version >= 0 else NOWHERE

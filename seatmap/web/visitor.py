@@ -1,0 +1,50 @@
+"""Who is asking: a stable visitor id in a signed cookie.
+
+The id is the visitor's, not the session's: it survives the loss of Redis and, later, sign-in.
+"""
+
+import re
+import secrets
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+
+from itsdangerous import BadSignature, Signer
+
+YEAR_S = 365 * 24 * 3600
+_ID = re.compile(r"^[0-9a-f]{32}$")
+
+
+class Visitors:
+    """Reads and makes visitor cookies."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._signer = Signer(secret, salt="seatmap.visitor", digest_method="sha256")
+
+    def read(self, headers: Mapping[str, str], *, https: bool) -> str | None:
+        """The visitor id of a request, if its cookie is one of ours."""
+        try:
+            cookie = SimpleCookie(headers.get("cookie", "")).get(_name(https))
+        except CookieError:
+            return None
+        if cookie is None:
+            return None
+        try:
+            visitor = self._signer.unsign(cookie.value).decode()
+        except (BadSignature, UnicodeDecodeError):
+            return None
+        return visitor if _ID.match(visitor) else None
+
+    @staticmethod
+    def new() -> str:
+        """A visitor that was never here."""
+        return secrets.token_hex(16)
+
+    def set_cookie(self, visitor: str, *, https: bool) -> str:
+        """The Set-Cookie header for a visitor; bound to this host and to https where that is spoken."""
+        value = self._signer.sign(visitor).decode()
+        secure = "; Secure" if https else ""
+        return f"{_name(https)}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={YEAR_S}{secure}"
+
+
+def _name(https: bool) -> str:
+    return "__Host-visitor" if https else "visitor"

@@ -1,0 +1,86 @@
+"""The worker process: the beats that every web process also has, faster, and the job queue."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from seatmap.booking.commands import Expire
+from seatmap.checkout.rebuild import open_event
+from seatmap.checkout.reconcile import lasting_differences, repair
+from seatmap.checkout.resolve import resolve
+from seatmap.checkout.stores import Stores, open_stores
+from seatmap.config import Settings
+from seatmap.errors import Recovering, SeatmapError
+from seatmap.ledger import events
+from seatmap.worker import jobs
+
+SWEEP_MAX = 500  # expired holds of one event in one round
+LIST_SECONDS = 2.0  # until a newly published event is worked on
+RESOLVE_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Works on all published events until it is stopped."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._events: list[int] = []
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set. Each beat goes on by itself, and survives the absence of either store."""
+        settings = self._stores.settings
+        beats: list[tuple[Callable[[], Awaitable[None]], float]] = [
+            (self._list, LIST_SECONDS),
+            (self._sweep, settings.sweep_ms / 1000),
+            (self._resolve, RESOLVE_SECONDS),
+            (self._reconcile, settings.reconcile_ms / 1000),
+        ]
+        tasks = [asyncio.create_task(self._beat(work, pause)) for work, pause in beats]
+        try:
+            await jobs.run(self._stores.pool, settings, stop)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _beat(self, work: Callable[[], Awaitable[None]], pause_s: float) -> None:
+        while True:
+            try:
+                await work()
+            except SeatmapError as error:
+                log.warning("%s", error)
+            except Exception:
+                log.exception("%s failed; the next round tries again", work.__name__)
+            await asyncio.sleep(pause_s)
+
+    async def _list(self) -> None:
+        self._events = [event.id for event in await events.published(self._stores.pool)]
+
+    async def _sweep(self) -> None:
+        for event_id in self._events:
+            try:
+                await self._stores.desk.decide(event_id, Expire(SWEEP_MAX))
+            except Recovering:
+                await open_event(self._stores, event_id)
+
+    async def _resolve(self) -> None:
+        for event_id in self._events:
+            with suppress(Recovering):  # the sweep has it restored
+                await resolve(self._stores, event_id)
+
+    async def _reconcile(self) -> None:
+        for event_id in self._events:
+            with suppress(Recovering):
+                found = await lasting_differences(self._stores, event_id)
+                if found:
+                    done = await repair(self._stores, event_id, found)
+                    log.warning("event %s: %d of %d differing seats repaired", event_id, done, len(found))
+
+
+async def work(settings: Settings, stop: asyncio.Event) -> None:
+    """The worker's life. Raises Unavailable without Postgres."""
+    async with open_stores(settings) as stores:
+        await Worker(stores).run(stop)
