@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 
 from seatmap.config import Settings
 from seatmap.errors import Unavailable
+
+Pool: TypeAlias = asyncpg.Pool  # for the signatures of those who only hand it on
 
 LOCK_TIMEOUT_MS = 1000
 IDLE_IN_TRANSACTION_MS = 2000

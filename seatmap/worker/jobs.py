@@ -2,14 +2,13 @@
 
 import asyncio
 
-import asyncpg
 import msgspec
 from msgspec import Struct
 
 from seatmap.config import Settings
 from seatmap.errors import Refused
 from seatmap.ledger import events, jobs, plans, seats
-from seatmap.ledger.pool import connection
+from seatmap.ledger.pool import Pool, connection
 from seatmap.plan.public import restore
 
 GENERATE_SEATS = "generate_seats"
@@ -22,12 +21,12 @@ class GenerateSeats(Struct, frozen=True):
     publish: bool = True
 
 
-async def run(pool: asyncpg.Pool, settings: Settings, stop: asyncio.Event, *, drain: bool = False) -> None:
+async def run(pool: Pool, settings: Settings, stop: asyncio.Event, *, drain: bool = False) -> None:
     """Works the queue off until `stop` is set, or until it is empty (`drain`). Needs 4 connections."""
     await jobs.serve(pool, {GENERATE_SEATS: generate_seats}, stop, drain=drain)
 
 
-async def generate_seats(pool: asyncpg.Pool, job_id: int, payload: bytes) -> None:
+async def generate_seats(pool: Pool, job_id: int, payload: bytes) -> None:
     """The job of `GenerateSeats`. Refuses with event_not_found."""
     wanted = msgspec.json.decode(payload, type=GenerateSeats)
     event = await events.get(pool, wanted.event_id)
