@@ -3,6 +3,7 @@
 The id is the visitor's, not the session's: it survives the loss of Redis and, later, sign-in.
 """
 
+import hashlib
 import re
 import secrets
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ class Visitors:
     """Reads and makes visitor cookies."""
 
     def __init__(self, secret: bytes) -> None:
-        self._signer = Signer(secret, salt="seatmap.visitor", digest_method="sha256")
+        self._signer = Signer(secret, salt="seatmap.visitor", digest_method=hashlib.sha256, key_derivation="hmac")
 
     def read(self, headers: Mapping[str, str], *, https: bool) -> str | None:
         """The visitor id of a request, if its cookie is one of ours."""
