@@ -84,8 +84,8 @@ def _websocket_header(first: int, size: int) -> bytes:
 CommandId = Annotated[str, Meta(min_length=1, max_length=64)]
 HoldId = Annotated[str, Meta(max_length=64)]
 Seats = tuple[int, ...]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
+Name = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")]
+Email = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$")]
 
 
 class _Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
@@ -208,6 +208,12 @@ def decode_fields(name: str, body: bytes) -> Command:
         return command
 
 
+_SENTENCES = {
+    "name": "name should be text of 1 to 200 characters, on one line.",
+    "email": "email should be an address like name@example.org, of at most 254 characters.",
+}
+
+
 @contextmanager
 def _refusing() -> Iterator[None]:
     try:
@@ -216,7 +222,7 @@ def _refusing() -> Iterator[None]:
         text = str(error)
         if "$.type" in text or "`type`" in text:
             raise Refused("unknown_command", f"{text}; known: {', '.join(_KINDS)}.") from None
-        raise Refused("invalid", f"{text}.") from None
+        raise Refused("invalid", _SENTENCES.get(text.rpartition("`$.")[2].strip("`"), f"{text}.")) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused("malformed", f"The message is not valid JSON: {error}.") from None
 

@@ -48,9 +48,14 @@ class Checkout:
             raise _refused(verdict, refusal) from None
         purchase = _purchase(event_id, begun.position.epoch, visitor, order, body)
         verdict = await self._ledger.book(purchase)
-        if verdict.outcome == "committed":
+        if verdict.outcome == "committed" and begun.word == "BEGUN":
             self._later(event_id, commands.Finish(order.order_id.hex, "confirmed"))
-            return begun.word == "BEGUN"
+            return True
+        if verdict.outcome == "committed":
+            # A retry: the order may have been cancelled since.
+            standing = await orders.standing(self._stores.pool, order.order_id)
+            self._later(event_id, commands.Finish(order.order_id.hex, standing or "confirmed"))
+            return False
         # The seats are back in their hold before the buyer is told, so that the next click finds them there.
         await self._tell_redis(event_id, commands.Finish(order.order_id.hex, verdict.outcome))
         raise _refused(verdict)

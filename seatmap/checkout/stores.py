@@ -3,14 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import asyncpg
 from msgspec import Struct
 
 from seatmap.booking.desk import Desk
 from seatmap.booking.state import State
 from seatmap.config import Settings
 from seatmap.connections import Redis
-from seatmap.ledger.pool import open_pool
+from seatmap.ledger.pool import Pool, open_pool
 
 
 class Stores(Struct, frozen=True):
@@ -20,7 +19,7 @@ class Stores(Struct, frozen=True):
     redis: Redis
     desk: Desk
     state: State
-    pool: asyncpg.Pool
+    pool: Pool
 
 
 @asynccontextmanager
