@@ -31,7 +31,7 @@ function distanceOf({ x, y }, first, last, focus) {
 
 // The middle of the stage: the shape that says so, else the first shape, else the top of the plan.
 export function stageOf({ shapes, box }) {
-  const stage = shapes.find(({ text }) => /stage|bühne|scène|podium/i.test(text ?? "")) ?? shapes[0]
+  const stage = shapes.find(({ text }) => /stage|bühne|scène|podium/i.test(text ?? "")) ?? shapes.find(({ text }) => text)
   if (!stage) return { x: (box.left + box.right) / 2, y: box.top }
   const { points } = stage
   let x = 0

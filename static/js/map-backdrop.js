@@ -2,7 +2,7 @@
 // when the view changes.
 
 import { PITCH, SEAT } from "./venue.js"
-import { outlineSections } from "./map-outline.js"
+import { isPanel, outlineSections } from "./map-outline.js"
 
 const EDGE = PITCH * 0.95 // how far a section reaches beyond its outer seats
 const NAMES_FROM = 4.5 // CSS pixels of a seat: from here names stand on the rim, below they are pills in the middle
@@ -75,8 +75,9 @@ export class Backdrop {
     pen.fillRect(0, 0, this.#ground.width, this.#ground.height)
     pen.setTransform(ratio * scale, 0, 0, ratio * scale, x * ratio, y * ratio)
     pen.lineJoin = pen.lineCap = "round"
+    for (const shape of this.#venue.shapes) if (isPanel(shape)) this.#drawPanel(pen, shape, scale)
     for (const [, section] of this.#visibleSections()) this.#drawSection(pen, section, scale)
-    for (const shape of this.#venue.shapes) this.#drawShape(pen, shape, scale)
+    for (const shape of this.#venue.shapes) if (!isPanel(shape)) this.#drawShape(pen, shape, scale)
   }
 
   #drawSection(pen, { path }, scale) {
@@ -87,6 +88,26 @@ export class Backdrop {
     pen.lineWidth = EDGE * 2
     pen.stroke(path)
     pen.fill(path)
+  }
+
+  #drawPanel(pen, shape, scale) {
+    if (shape.points.length < 6) return
+    shape.path ??= pathOf([shape.points])
+    pen.fillStyle = this.palette.section
+    pen.fill(shape.path)
+    this.#tint(pen, shape.path, shape.color)
+    pen.strokeStyle = this.palette.line
+    pen.lineWidth = 1 / scale
+    pen.stroke(shape.path)
+  }
+
+  // A hint of the plan's own colour: the strong colours are for prices.
+  #tint(pen, path, color) {
+    if (!/^#[0-9a-f]{6}$/i.test(color)) return
+    pen.globalAlpha = 0.1
+    pen.fillStyle = color
+    pen.fill(path)
+    pen.globalAlpha = 1
   }
 
   #drawShape(pen, { points, text, color }, scale) {
@@ -102,16 +123,11 @@ export class Backdrop {
     light.addColorStop(1, this.palette.section)
     pen.fillStyle = light
     pen.fill(path)
-    if (/^#[0-9a-f]{6}$/i.test(color)) {
-      pen.globalAlpha = 0.12 // a hint of the plan's own colour: the strong colours are for prices
-      pen.fillStyle = color
-      pen.fill(path)
-      pen.globalAlpha = 1
-    }
+    this.#tint(pen, path, color)
     pen.strokeStyle = this.palette.line
     pen.lineWidth = 1 / scale
     pen.stroke(path)
-    if (text) this.#writeIn(pen, text, (left + right) / 2, (top + bottom) / 2, (right - left) * 0.9, scale)
+    this.#writeIn(pen, text.toUpperCase(), (left + right) / 2, (top + bottom) / 2, (right - left) * 0.9, scale)
   }
 
   #writeIn(pen, text, x, y, room, scale) {

@@ -9,20 +9,42 @@ const STACK_GAP = PITCH * 2.4 // rows farther apart are not one stack
 const STRAIGHTEN = PITCH * 0.55 // an edge this straight is drawn straight
 const RIM = PITCH * 2.05 // from the last row's seats to the middle of the name
 
-// → per section {stacks: [[x, y, …]], box, name: {x, y, angle, length} | null, centre: {x, y}}
+// → per section {stacks: [[x, y, …]], box, name: {x, y, angle, length} | null, centre: {x, y}}. No stacks where the
+// plan itself has drawn a panel under the section.
 export function outlineSections(venue) {
   const stage = stageOf(venue)
+  const panels = venue.shapes.filter(isPanel)
   const rowsOf = venue.sections.map(() => [])
   for (const row of venue.rows) rowsOf[row.section].push(row)
   return rowsOf.map((rows) => {
     const box = boxOf(venue, rows)
     return {
       box,
-      stacks: stackPieces(venue, rows).map((stack) => polygon(venue, stack)),
+      stacks: hasPanel(venue, rows, panels) ? [] : stackPieces(venue, rows).map((stack) => polygon(venue, stack)),
       name: namePlace(venue, rows, stage),
       centre: { x: (box.left + box.right) / 2, y: (box.top + box.bottom) / 2 },
     }
   })
+}
+
+// A shape without words, under seats: the ground of a section.
+export const isPanel = ({ text }) => !text
+
+function hasPanel({ x, y }, rows, panels) {
+  const row = rows[rows.length >> 1]
+  if (!row) return false
+  const seat = row.first + (row.count >> 1)
+  return panels.some(({ points }) => contains(points, x[seat], y[seat]))
+}
+
+// Whether a polygon's edges cross a ray to the right an odd number of times.
+function contains(points, x, y) {
+  let inside = false
+  for (let i = 0, j = points.length - 2; i < points.length; j = i, i += 2) {
+    const [ax, ay, bx, by] = [points[i], points[i + 1], points[j], points[j + 1]]
+    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) inside = !inside
+  }
+  return inside
 }
 
 // Row pieces, each [first seat, last seat], collected into stacks of parallel neighbours.

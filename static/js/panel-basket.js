@@ -18,6 +18,7 @@ const BUYER_KEY = "seatmap.buyer"
 let session = null
 let shared = null
 let tones = []
+let slowTimer = 0
 
 export const basketPanel = (visit, sharedWithMap) => () => ({
   step: "choosing", // choosing, details, booking, booked
@@ -94,8 +95,8 @@ export const basketPanel = (visit, sharedWithMap) => () => ({
 
   watchSlowness() {
     this.slow = false
-    clearTimeout(this.slowTimer)
-    this.slowTimer = setTimeout(() => {
+    clearTimeout(slowTimer)
+    slowTimer = setTimeout(() => {
       this.slow = true
     }, SLOW_ORDER_MS)
   },

@@ -4,6 +4,7 @@
 import { money, plural, priceRange } from "./format.js"
 import { tonesOf } from "./map-palette.js"
 import { AVAILABLE, MINE } from "./store.js"
+import { throttled } from "./throttle.js"
 
 const REFRESH_MS = 400
 
@@ -23,8 +24,9 @@ export const listPanel = (visit) => () => ({
     session = await visit.catch(() => null)
     if (!session) return
     tones = tonesOf(session.venue.categories)
-    session.addEventListener("seats", () => this.open && this.refreshSoon())
-    session.addEventListener("hold", () => this.open && this.refreshSoon())
+    const refreshSoon = throttled(REFRESH_MS, () => this.open && this.refresh())
+    session.addEventListener("seats", refreshSoon)
+    session.addEventListener("hold", refreshSoon)
   },
 
   toggled(event) {
@@ -32,13 +34,6 @@ export const listPanel = (visit) => () => ({
     if (!this.open) return
     this.refresh()
     this.$nextTick(() => this.$refs.sections.querySelector("button")?.focus())
-  },
-
-  refreshSoon() {
-    this.timer ||= setTimeout(() => {
-      this.timer = 0
-      this.refresh()
-    }, REFRESH_MS)
   },
 
   refresh() {

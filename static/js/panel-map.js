@@ -5,6 +5,7 @@ import { SeatMap } from "./map.js"
 import { tonesOf } from "./map-palette.js"
 import { Tooltip } from "./map-tooltip.js"
 import { SeatGrid } from "./seat-grid.js"
+import { throttled } from "./throttle.js"
 
 const ZOOM_STEP = 1.6
 const PAN_STEP = 0.25 // of the map
@@ -20,12 +21,7 @@ export const mapPanel = (visit, shared) => () => ({
     if (!session) return
     this.showCategories(session)
     this.mountMap(session)
-    session.addEventListener("seats", () => {
-      this.timer ||= setTimeout(() => {
-        this.timer = 0
-        this.countCategories(session.store)
-      }, COUNTS_MS)
-    })
+    session.addEventListener("seats", throttled(COUNTS_MS, () => this.countCategories(session.store)))
   },
 
   mountMap(session) {

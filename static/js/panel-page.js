@@ -2,6 +2,7 @@
 // the Session.
 
 import { eventDate, plural, saleNotice } from "./format.js"
+import { throttled } from "./throttle.js"
 
 const COUNTS_MS = 250 // numbers change at most this often
 
@@ -41,13 +42,12 @@ export const pagePanel = (visit) => () => ({
     session.addEventListener("link", showLink)
     showLink()
 
+    session.addEventListener("seats", throttled(COUNTS_MS, () => {
+      this.left = store.left === 0 ? "Sold out" : `${plural(store.left, "seat")} left`
+    }))
     session.addEventListener("seats", () => {
       this.state = "ready"
-      this.timer ||= setTimeout(() => {
-        this.timer = 0
-        this.left = store.left === 0 ? "Sold out" : `${plural(store.left, "seat")} left`
-      }, COUNTS_MS)
-    })
+    }, { once: true })
   },
 
   reload() {

@@ -6,6 +6,7 @@ import { Grid } from "./grid.js"
 
 export const PITCH = 10 // between the centres of neighbours
 export const SEAT = 8 // edge of a drawn seat
+const NAMES = PITCH * 2.6
 
 export class Venue {
   constructor(plan) {
@@ -49,7 +50,8 @@ export class Venue {
     }
     for (let seat = 0; seat < this.seatCount; seat++) include(this.x[seat], this.y[seat])
     for (const { points } of this.shapes) for (let i = 0; i < points.length; i += 2) include(points[i], points[i + 1])
-    return { left: box.left - PITCH, top: box.top - PITCH, right: box.right + PITCH, bottom: box.bottom + PITCH }
+    // Room for the names of sections, which stand outside their rows.
+    return { left: box.left - NAMES, top: box.top - PITCH, right: box.right + NAMES, bottom: box.bottom + NAMES }
   }
 
   // The seat nearest to a point, at most `reach` away; -1 when there is none.
