@@ -6,6 +6,7 @@ against the lock. Nothing is bundled: each file is the one that its package ship
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -44,7 +45,12 @@ def fetch(folder: Path) -> None:
 
     for name in NPM_FILES:
         shutil.copy(ROOT / name, folder / name)
-    code = npm(["ci", "--ignore-scripts", "--loglevel=error", "--prefix", str(folder)], cwd=folder)
+    code = npm(
+        ["ci", "--ignore-scripts", "--loglevel=error", "--cache", str(folder / "cache")],
+        cwd=folder,
+        # Node trusts its own list of authorities only, and knows nothing of those added to this machine.
+        env=os.environ | {"NODE_USE_SYSTEM_CA": "1"},
+    )
     if code:
         raise SystemExit(
             f"npm ci ended with {code}: the front end's packages could not be fetched. "
