@@ -7,8 +7,10 @@ import { isPanel, outlineSections } from "./map-outline.js"
 const EDGE = PITCH * 0.95 // how far a section reaches beyond its outer seats
 const NAMES_FROM = 4.5 // CSS pixels of a seat: from here names stand on the rim, below they are pills in the middle
 const ROW_LETTERS_FROM = 11
+const BESIDE_FROM = 20
 const NAME_PX = 12
-const PILL_MIN_PX = 44 // narrower sections show no pill
+const NAME_GAP_PX = 13 // from the section's edge to the middle of its name
+const PILL_SHARE = 0.75 // of its section that a pill may cover; else the seats are worth more
 
 export class Backdrop {
   #ground
@@ -146,7 +148,8 @@ export class Backdrop {
     pen.font = `600 ${NAME_PX}px ${this.palette.font}`
     if (pen.measureText(text).width > name.length * scale + PITCH * 2) return
     pen.save()
-    pen.translate(...this.#view.toScreen(name.x, name.y))
+    const away = Math.min(name.room, EDGE + NAME_GAP_PX / scale)
+    pen.translate(...this.#view.toScreen(name.x + name.outX * away, name.y + name.outY * away))
     pen.rotate(name.angle)
     pen.fillText(text, 0, 0)
     pen.restore()
@@ -154,11 +157,10 @@ export class Backdrop {
 
   #drawPill(pen, { text, box, centre }) {
     const width = (box.right - box.left) * this.#view.scale
-    if (width < PILL_MIN_PX) return
     const size = Math.max(11, Math.min(13, width / 12))
     pen.font = `600 ${size}px ${this.palette.font}`
     const pill = pen.measureText(text).width + size * 1.2
-    if (pill > width * 1.5) return
+    if (pill > width * PILL_SHARE) return
     const [x, y] = this.#view.toScreen(centre.x, centre.y)
     const ink = pen.fillStyle
     pen.globalAlpha = 0.88
@@ -174,6 +176,7 @@ export class Backdrop {
   #drawRowLetters(pen, seat) {
     const { x, y, rows } = this.#venue
     const { left, right, top, bottom } = this.#view.visible(PITCH * 2)
+    const step = seat >= BESIDE_FROM ? 0.72 : 0.95 // of the pitch; small letters need more room
     pen.fillStyle = this.palette.faint
     pen.font = `600 ${Math.max(10, Math.min(14, seat * 0.5))}px ${this.palette.font}`
     for (const row of rows) {
@@ -181,7 +184,7 @@ export class Backdrop {
       const last = row.first + row.count - 1
       for (const [end, inner] of [[row.first, Math.min(last, row.first + 1)], [last, Math.max(row.first, last - 1)]]) {
         if (end === inner || x[end] < left || x[end] > right || y[end] < top || y[end] > bottom) continue
-        const beside = [x[end] + (x[end] - x[inner]) * 0.95, y[end] + (y[end] - y[inner]) * 0.95]
+        const beside = [x[end] + (x[end] - x[inner]) * step, y[end] + (y[end] - y[inner]) * step]
         pen.fillText(row.label, ...this.#view.toScreen(...beside))
       }
     }
@@ -211,7 +214,9 @@ function roundedPolygon(path, xs, ys, radius) {
   path.moveTo((xs[count - 1] + xs[0]) / 2, (ys[count - 1] + ys[0]) / 2)
   for (let i = 0; i < count; i++) {
     const next = (i + 1) % count
-    path.arcTo(xs[i], ys[i], (xs[i] + xs[next]) / 2, (ys[i] + ys[next]) / 2, radius)
+    const before = (i + count - 1) % count
+    const shorter = Math.min(Math.hypot(xs[i] - xs[before], ys[i] - ys[before]), Math.hypot(xs[i] - xs[next], ys[i] - ys[next]))
+    path.arcTo(xs[i], ys[i], (xs[i] + xs[next]) / 2, (ys[i] + ys[next]) / 2, Math.min(radius, shorter * 0.4))
   }
   path.closePath()
 }

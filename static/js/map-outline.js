@@ -9,7 +9,7 @@ const STACK_GAP = PITCH * 2.4 // rows farther apart are not one stack
 const STRAIGHTEN = PITCH * 0.55 // an edge this straight is drawn straight
 const RIM = PITCH * 2.05 // from the last row's seats to the middle of the name
 
-// → per section {stacks: [[x, y, …]], box, name: {x, y, angle, length} | null, centre: {x, y}}. No stacks where the
+// → per section {stacks: [[x, y, …]], box, name: {x, y, outX, outY, room, angle, length} | null, centre: {x, y}}. No stacks where the
 // plan itself has drawn a panel under the section.
 export function outlineSections(venue) {
   const stage = stageOf(venue)
@@ -151,17 +151,20 @@ function rimPlace({ x, y }, row, stage, side) {
   const outward = Math.sign(normal[0] * (middle[0] - stage.x) + normal[1] * (middle[1] - stage.y)) || 1
   if (Math.cos(angle) < -1e-6) angle += Math.PI // never upside down
   return {
-    x: middle[0] + normal[0] * outward * side * RIM,
-    y: middle[1] + normal[1] * outward * side * RIM,
+    x: middle[0],
+    y: middle[1],
+    outX: normal[0] * outward * side,
+    outY: normal[1] * outward * side,
+    room: RIM,
     angle,
     length: Math.hypot(x[last] - x[row.first], y[last] - y[row.first]),
   }
 }
 
-function isFree(venue, { x, y, angle, length }) {
+function isFree(venue, { x, y, outX, outY, room, angle, length }) {
   const half = Math.min(length / 2, PITCH * 3)
   return [-half, -half / 2, 0, half / 2, half].every(
-    (along) => venue.seatAt(x + Math.cos(angle) * along, y + Math.sin(angle) * along, PITCH * 0.95) < 0,
+    (along) => venue.seatAt(x + outX * room + Math.cos(angle) * along, y + outY * room + Math.sin(angle) * along, PITCH * 0.95) < 0,
   )
 }
 

@@ -4,7 +4,7 @@ import { AVAILABLE, BLOCKED, BOOKED, HELD, LOOKS, MINE, PENDING } from "./store.
 
 const PADDING = 2 // device pixels around a seat, for the larger look of mine
 const SQUARES_BELOW = 5 // device pixels: smaller seats are plain squares
-const HATCH_FROM = 9
+const HATCH_FROM = 7
 const CORNER = 0.38
 const DIMMED = 0.16
 
@@ -43,7 +43,7 @@ export class Sprites {
   }
 
   #square(pen, look, color, palette, dim) {
-    const strength = { [AVAILABLE]: 1, [HELD]: 0.45, [BOOKED]: 0.55, [BLOCKED]: 0.25, [MINE]: 1, [PENDING]: 0.6 }
+    const strength = { [AVAILABLE]: 1, [HELD]: 0.45, [BOOKED]: 0.4, [BLOCKED]: 0.2, [MINE]: 1, [PENDING]: 0.6 }
     pen.globalAlpha = strength[look] * dim
     pen.fillStyle = look >= MINE ? palette.mine : look === BOOKED || look === BLOCKED ? palette.sold : color
     pen.fillRect(0, 0, this.size, this.size)

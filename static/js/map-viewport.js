@@ -1,6 +1,7 @@
 // Which part of the plan is on screen: scale and offset, in CSS pixels. No DOM.
 
 const SCALE_MAX = 5 // a seat is 40 px then
+const FIT_MAX = 4 // small rooms do not fill the screen with giant seats
 const FIT_MARGIN = 20
 const OVERSCROLL = 80 // so much of the plan stays visible, however far one pans
 const SHRINK = 0.85 // below the whole venue one can zoom out this much
@@ -20,7 +21,7 @@ export class Viewport {
   get fitScale() {
     const { left, top, right, bottom } = this.#box
     const scale = Math.min((this.width - FIT_MARGIN * 2) / (right - left), (this.height - FIT_MARGIN * 2) / (bottom - top))
-    return Math.max(0.001, Math.min(SCALE_MAX, scale))
+    return Math.max(0.001, Math.min(FIT_MAX, scale))
   }
 
   // Shows the whole venue: not worth zooming out from.

@@ -255,15 +255,20 @@ function describeItem(seat) {
   return {
     seat,
     label: venue.label(seat),
-    place: [row.label && `Row ${row.label}`, `Seat ${venue.numbers[seat]}`].filter(Boolean).join(", "),
-    section: venue.sections[row.section],
-    category: venue.categoryName(seat),
+    place: [row.label && `Row ${row.label}`, `${row.label ? "seat" : "Seat"} ${venue.numbers[seat]}`].filter(Boolean).join(", "),
     price: money(venue.price(seat), venue.currency),
     pending: session.asking.has(seat) || session.releasing.has(seat),
-    note: session.asking.has(seat) ? "Holding…" : session.releasing.has(seat) ? "Releasing…" : venue.categoryName(seat),
+    note: noteOf(seat),
     swatch: `swatch tone-${tones[venue.category[seat]]}`,
     locked: session.hold.checkoutSeats.includes(seat),
   }
+}
+
+function noteOf(seat) {
+  if (session.asking.has(seat)) return "Holding…"
+  if (session.releasing.has(seat)) return "Releasing…"
+  const { venue } = session
+  return [venue.sections[venue.section[seat]], venue.categoryName(seat)].filter(Boolean).join(" · ")
 }
 
 function describeLost() {

@@ -38,7 +38,7 @@ export const listPanel = (visit) => () => ({
 
   refresh() {
     this.sections = session.venue.sections.map((name, index) => this.describeSection(name, index))
-    this.rows = this.section < 0 ? [] : rowsOf(this.section).map(describeRow)
+    this.rows = this.section < 0 ? [] : rowsOf(this.section).map((index) => describeRow(index, index === this.row))
     this.seats = this.row < 0 ? [] : seatsOf(this.row).map(describeSeat)
   },
 
@@ -79,7 +79,9 @@ export const listPanel = (visit) => () => ({
     return this.section < 0 ? "" : session.venue.sections[this.section]
   },
   get seatsTitle() {
-    return this.row < 0 ? "Seats" : `${this.sectionName}, ${session.venue.rowLabel(session.venue.rows[this.row]).toLowerCase()}`
+    if (this.row < 0) return "Seats"
+    const { label } = session.venue.rows[this.row]
+    return [this.sectionName, label && `row ${label}`].filter(Boolean).join(", ")
   },
 })
 
@@ -92,13 +94,14 @@ function seatsOf(row) {
   return Array.from({ length: count }, (_, k) => first + k)
 }
 
-function describeRow(index) {
+function describeRow(index, current) {
   const { venue, store } = session
   const seats = seatsOf(index)
   const left = seats.filter((seat) => store.view[seat] === AVAILABLE)
   const prices = (left.length > 0 ? left : seats).map((seat) => venue.price(seat))
   return {
     index,
+    current,
     name: venue.rowLabel(venue.rows[index]),
     left: leftText(left.length),
     price: priceRange(prices, venue.currency),

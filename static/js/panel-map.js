@@ -67,6 +67,7 @@ export const mapPanel = (visit, shared) => () => ({
   toggleList() {
     this.listOpen = !this.listOpen
     this.$dispatch("list-toggled", { open: this.listOpen })
+    if (!this.listOpen) this.$refs.listButton.focus()
   },
 
   get listButtonText() {

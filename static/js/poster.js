@@ -20,7 +20,7 @@ export function drawPoster(canvas, event) {
   const { available = 0 } = event.counts ?? {}
   const share = event.seat_count ? available / event.seat_count : 1
   const spread = 0.55 + random() * 0.35 // radians to each side
-  const pitch = height / (ROWS + 3.2)
+  const pitch = height / (ROWS + 2.3)
   const centre = { x: width / 2, y: -height * (0.35 + random() * 0.5) }
   const first = Math.hypot(0, pitch * 1.9 - centre.y)
   const offset = Math.floor(random() * 2)

@@ -12,7 +12,7 @@ export function toast(text, kind = "info") {
 }
 
 export function announce(text, atOnce = false) {
-  const region = document.querySelector(atOnce ? "[role=alert]" : "[role=status]")
+  const region = document.querySelector(`[data-announcer][role=${atOnce ? "alert" : "status"}]`)
   if (!region) return
   region.textContent = "" // so that the same sentence is read again
   requestAnimationFrame(() => {
