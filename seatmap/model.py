@@ -1,4 +1,4 @@
-"""The nouns: what an event, a plan, a seat, an order are. Pure data; see DESIGN words in docs/words.md.
+"""The nouns: what an event, a plan, a seat, an order are. Pure data, in the words of the README.
 
 Money is an integer in the minor unit of its currency (cents). Times are UTC `datetime`s. A seat is known
 in its event by its index 0…n-1, which is never reused, and to people by its label.

@@ -23,6 +23,8 @@ from seatmap.web.visitor import Visitors
 
 COMMANDS = ("hold", "release", "extend", "book", "cancel")
 
+PRIVATE = {"cache-control": "no-store"}
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -126,20 +128,25 @@ class Api:
 
     async def orders(self, request: Request) -> Response:
         """GET /api/orders"""
-        visitor, headers = self._visitor(request)
-        return json({"orders": await orders.of_visitor(self._rooms.stores.pool, visitor)}, 200, headers)
+        visitor = self._known(request)
+        found = await orders.of_visitor(self._rooms.stores.pool, visitor) if visitor else []
+        return json({"orders": found}, 200, PRIVATE)
 
     async def order(self, request: Request) -> Response:
         """GET /api/orders/{order_id}"""
-        visitor, headers = self._visitor(request)
+        visitor = self._known(request)
         try:
             order_id = UUID(request.path_params["order_id"])
         except ValueError:
             raise Refused("order_not_found") from None
-        order = await orders.get(self._rooms.stores.pool, order_id, visitor)
+        order = await orders.get(self._rooms.stores.pool, order_id, visitor) if visitor else None
         if order is None:
             raise Refused("order_not_found")
-        return json(order, 200, headers)
+        return json(order, 200, PRIVATE)
+
+    def _known(self, request: Request) -> str | None:
+        """Who asks, if we have met. Reading makes nobody a visitor: a page's first requests run at once."""
+        return self._visitors.read(request.headers, https=is_https(request.scope))
 
     # ---- commands ----
 
@@ -153,21 +160,11 @@ class Api:
         return carry_out
 
     async def _execute(self, request: Request, room: Room, command: protocol.Command) -> Response:
-        visitor, headers = self._visitor(request)
-        return json(await self._counter.execute(room, visitor, command), 200, headers)
+        visitor, headers = self._visitors.greet(request.scope, request.headers)
+        return json(await self._counter.execute(room, visitor, command), 200, {**PRIVATE, **headers})
 
     async def _room(self, request: Request) -> Room:
         return await self._rooms.get(event_id_of(request.path_params["event_id"]))
-
-    def _visitor(self, request: Request) -> tuple[str, dict[str, str]]:
-        """Who asks, and the headers that introduce somebody new."""
-        https = is_https(request.scope)
-        visitor = self._visitors.read(request.headers, https=https)
-        if visitor is not None:
-            return visitor, {"cache-control": "no-store"}
-        visitor = self._visitors.new()
-        cookie = self._visitors.set_cookie(visitor, https=https)
-        return visitor, {"cache-control": "no-store", "set-cookie": cookie}
 
 
 _DIGITS = bytes(b"0123"[i] if i < len(Status) else 0 for i in range(256))

@@ -49,7 +49,7 @@ async def _build(settings: Settings, stores: Stores, rooms: Rooms, checkout: Che
     counter = Counter(stores, checkout)
     return Starlette(
         routes=[
-            *pages.routes(),
+            *pages.routes(visitors),
             *Health(rooms).routes(),
             *Api(rooms, counter, visitors).routes(),
             WebSocketRoute("/ws/events/{event_id}", Socket(rooms, counter, visitors).__call__),

@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from seatmap.web.problems import problems_page
+from seatmap.web.visitor import Visitors
 
 STATIC = Path(__file__).parents[2] / "static"
 
@@ -21,12 +22,16 @@ class _Revalidated(StaticFiles):
         return response
 
 
-def routes() -> list[BaseRoute]:
-    """Every page. Which event a page is about, it reads from its own address."""
+def routes(visitors: Visitors) -> list[BaseRoute]:
+    """Every page. Which event a page is about, it reads from its own address.
+
+    A page's answer makes its reader a visitor, before its requests and its websocket race to do so.
+    """
 
     def page(path: str, name: str) -> Route:
         async def show(request: Request) -> FileResponse:
-            return FileResponse(STATIC / name, headers={"cache-control": "no-cache"})
+            _, headers = visitors.greet(request.scope, request.headers)
+            return FileResponse(STATIC / name, headers={"cache-control": "private, no-cache", **headers})
 
         return Route(path, show, name=name)
 

@@ -10,7 +10,7 @@ from seatmap.model import NOWHERE, Position
 from seatmap.protocol import Hello, encode
 from seatmap.web.api import event_id_of
 from seatmap.web.execute import Counter
-from seatmap.web.guard import check_origin, is_https
+from seatmap.web.guard import check_origin
 from seatmap.web.problems import problem_response
 from seatmap.web.room import Room, sale_of
 from seatmap.web.rooms import Rooms
@@ -49,13 +49,8 @@ class Socket:
             await screen.close()
 
     async def _accept(self, websocket: WebSocket) -> Session:
-        https = is_https(websocket.scope)
-        visitor = self._visitors.read(websocket.headers, https=https)
-        headers: list[tuple[bytes, bytes]] = []
-        if visitor is None:
-            visitor = self._visitors.new()
-            headers.append((b"set-cookie", self._visitors.set_cookie(visitor, https=https).encode()))
-        await websocket.accept(headers=headers)
+        visitor, headers = self._visitors.greet(websocket.scope, websocket.headers)
+        await websocket.accept(headers=[(name.encode(), value.encode()) for name, value in headers.items()])
         return Session(visitor)
 
     def _hello(self, room: Room) -> Hello:

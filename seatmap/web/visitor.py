@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 
 from itsdangerous import BadSignature, Signer
+from starlette.types import Scope
+
+from seatmap.web.guard import is_https
 
 YEAR_S = 365 * 24 * 3600
 _ID = re.compile(r"^[0-9a-f]{32}$")
@@ -19,7 +22,9 @@ class Visitors:
     """Reads and makes visitor cookies."""
 
     def __init__(self, secret: bytes) -> None:
-        self._signer = Signer(secret, salt="seatmap.visitor", digest_method=hashlib.sha256, key_derivation="hmac")
+        self._signer = Signer(
+            secret, salt="seatmap.visitor", digest_method=hashlib.sha256, key_derivation="hmac"
+        )
 
     def read(self, headers: Mapping[str, str], *, https: bool) -> str | None:
         """The visitor id of a request, if its cookie is one of ours."""
@@ -34,6 +39,15 @@ class Visitors:
         except (BadSignature, UnicodeDecodeError):
             return None
         return visitor if _ID.match(visitor) else None
+
+    def greet(self, scope: Scope, headers: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+        """Who asks, and the answer's headers that introduce somebody new."""
+        https = is_https(scope)
+        visitor = self.read(headers, https=https)
+        if visitor is not None:
+            return visitor, {}
+        visitor = self.new()
+        return visitor, {"set-cookie": self.set_cookie(visitor, https=https)}
 
     @staticmethod
     def new() -> str:
