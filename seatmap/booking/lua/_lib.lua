@@ -173,7 +173,9 @@ end
 local function bad_seats(list)
   local seen = {}
   for _, seat in ipairs(list) do
-    if type(seat) ~= 'number' or seat < 0 or seat >= meta.n or seat % 1 ~= 0 then return 'SEAT_OUT_OF_RANGE ' .. seat end
+    if type(seat) ~= 'number' or seat < 0 or seat >= meta.n or seat % 1 ~= 0 then
+      return string.format('SEAT_OUT_OF_RANGE %.0f', seat) -- any number there is; '..' would write 1e+15
+    end
     if seen[seat] then return 'SEAT_REPEATED ' .. seat end
     seen[seat] = true
   end
