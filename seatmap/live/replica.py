@@ -6,7 +6,7 @@ per (since, head) for the whole crowd.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from seatmap.model import NOWHERE, Change, Position, Snapshot, Status
 from seatmap.protocol import change_frame, rebase_frame, snapshot_frame, websocket_binary
 
 RING_CHANGES_MAX = 4096  # as many as the log in Redis keeps
+FRAMES_MAX = 256  # kept for one head: pages choose the positions that they ask from
 
 
 class Frame(NamedTuple):
@@ -46,6 +47,7 @@ class Replica:
         self.counts = [0] * len(Status)
         self._ring: deque[Change] = deque(maxlen=RING_CHANGES_MAX)
         self._frames: dict[Position, Frame] = {}
+        self._snapshot: Frame | None = None
         self._rebase: tuple[Position, Frame] | None = None
 
     def install(self, snapshot: Snapshot, buffered: Iterable[Change] = ()) -> bool:
@@ -66,16 +68,22 @@ class Replica:
         self.counts = [self.statuses.count(status) for status in Status]
         self._ring.clear()
         self._frames.clear()
-        self._rebase = None
+        self._snapshot = self._rebase = None
         for change in later:
             self.receive(change)
         if before != NOWHERE and same_plan and before != self.position:
-            self._rebase = (before, self._rebase_frame(before, old))
+            rebase = self._rebase_frame(before, old)
+            self._rebase = None if rebase is None else (before, rebase)
         return True
 
-    def _rebase_frame(self, before: Position, old: bytearray) -> Frame:
+    def _rebase_frame(self, before: Position, old: bytearray) -> Frame | None:
         differ = {i: new for i, new in enumerate(self.statuses) if old[i] != new}
+        if self._too_many(differ):
+            return None
         return frame(rebase_frame(before, self.position, self.plan_version, differ))
+
+    def _too_many(self, seats: Collection[int]) -> bool:
+        return len(seats) * 16 > len(self.statuses)  # 4 bytes a seat against a quarter
 
     def receive(self, change: Change) -> Outcome:
         """Apply the next change, if it is the next."""
@@ -93,50 +101,53 @@ class Replica:
         self.position = Position(change.epoch, change.to)
         self._ring.append(change)
         self._frames.clear()
-        self._rebase = None
+        self._snapshot = self._rebase = None
         return Outcome.applied
 
     def since(self, position: Position) -> Frame | None:
         """What a screen at `position` misses, as one frame; None when it misses nothing."""
         if position == self.position:
             return None
-        found = self._frames.get(position)
-        if found is None:
-            found = self._frames[position] = self._build(position)
-        return found
-
-    def _build(self, position: Position) -> Frame:
         if self._rebase is not None and self._rebase[0] == position:
             return self._rebase[1]
-        seats = self._changed_since(position)
-        if seats is None or len(seats) * 16 > len(self.statuses):  # 4 bytes a seat against a quarter
-            if position != NOWHERE:
-                return self.snapshot()
-            return frame(snapshot_frame(self.position, self.plan_version, self.statuses))
-        payload = change_frame(
-            self.position.epoch, position.version, self.position.version, self.plan_version, seats
-        )
-        return frame(payload)
+        if not self._covers(position):
+            return self.snapshot()
+        found = self._frames.get(position)
+        if found is None:
+            found = self._build(position)
+            if len(self._frames) >= FRAMES_MAX:
+                self._frames.clear()
+            self._frames[position] = found
+        return found
 
     def snapshot(self) -> Frame:
         """The whole map as a frame, built once per position."""
-        found = self.since(NOWHERE)
-        return found if found is not None else frame(snapshot_frame(NOWHERE, 0, b""))
+        if self._snapshot is None:
+            self._snapshot = frame(snapshot_frame(self.position, self.plan_version, self.statuses))
+        return self._snapshot
 
-    def _changed_since(self, position: Position) -> dict[int, int] | None:
-        if position.epoch != self.position.epoch or position.version > self.position.version:
-            return None
+    def _covers(self, position: Position) -> bool:
+        """Whether the ring has everything after `position`."""
+        return (
+            position.epoch == self.position.epoch
+            and position.version < self.position.version
+            and bool(self._ring)
+            and self._ring[0].since <= position.version
+        )
+
+    def _build(self, position: Position) -> Frame:
         missed: list[Change] = []
         for change in reversed(self._ring):
             if change.to <= position.version:
                 break
             missed.append(change)
-        if not missed or missed[-1].since > position.version:
-            return None
         seats: dict[int, int] = {}
         for change in reversed(missed):
             seats.update(change.seats)
-        return seats
+        if self._too_many(seats):
+            return self.snapshot()
+        epoch, version = self.position
+        return frame(change_frame(epoch, position.version, version, self.plan_version, seats))
 
 
 def _after(change: Change, position: Position) -> bool:
