@@ -3,6 +3,8 @@
 -- Replies: GONE (finished before) | OK.
 -- Change: confirmed → booked. Refused or aborted → back to their hold while it lives, else available. Cancelled → available.
 local order_id, verdict = command[2], command[3]
+local known = { confirmed = true, refused = true, aborted = true, cancelled = true }
+if not known[verdict] then error('no such verdict: ' .. verdict) end -- to guess would free a seat that is sold
 local order = orders.get(order_id)
 if not order then return 'GONE' end
 local token = 'p|' .. order_id
@@ -12,12 +14,16 @@ pending.set(order_id, false)
 
 local own = visitor.order_id == order_id
 local back = (verdict == 'refused' or verdict == 'aborted') and own and now < order.deadline + meta.grace
-if back then
-  for _, seat in ipairs(order.seats) do
-    if owners.get(seat) == token then owners.set(seat, 'h|' .. order.hold_id) end
+local kept = {}
+for _, seat in ipairs(back and order.seats or {}) do
+  if owners.get(seat) == token then
+    owners.set(seat, 'h|' .. order.hold_id)
+    kept[#kept + 1] = seat
   end
-  put_hold(order.hold_id, { visitor = order.visitor, deadline = order.deadline, extended = order.extended, seats = order.seats })
-  set_visitor(order.visitor, visitor.count, order.hold_id, '')
+end
+if #kept > 0 then
+  put_hold(order.hold_id, { visitor = order.visitor, deadline = order.deadline, extended = order.extended, seats = kept })
+  set_visitor(order.visitor, visitor.count - #order.seats + #kept, order.hold_id, '')
 else
   if verdict == 'confirmed' then
     for _, seat in ipairs(order.seats) do

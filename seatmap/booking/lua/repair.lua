@@ -1,11 +1,12 @@
 -- REPAIR: the reconciler's correction of one seat, by compare-and-set on what it saw twice.
 -- Command: seat, owner seen ('' for none), status seen, status to be, order_id to be ('' for none).
--- Replies: SEAT_OUT_OF_RANGE seat | CHANGED (somebody was faster; look again) | OK.
+-- Replies: SEAT_OUT_OF_RANGE seat | CHANGED (somebody was faster, or an order is being decided; look again) | OK.
 -- Change: the seat gets the status and the owner that Postgres knows.
 local seat, owner_seen, status_seen, status, order_id = command[2], command[3], command[4], command[5], command[6]
 local bad = bad_seats({ seat })
 if bad then return bad end
 if (owners.get(seat) or '') ~= owner_seen or seats.get(seat) ~= status_seen then return 'CHANGED' end
+if string.sub(owner_seen, 1, 2) == 'p|' and orders.get(string.sub(owner_seen, 3)) then return 'CHANGED' end
 local hold = string.sub(owner_seen, 1, 2) == 'h|' and holds.get(string.sub(owner_seen, 3))
 if hold then kill(string.sub(owner_seen, 3), hold, 'lost') end
 give(seat, status, order_id ~= '' and 'b|' .. order_id or false)
