@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seatmap.errors import Refused
@@ -28,7 +28,7 @@ def check_origin(scope: Scope, headers: Mapping[str, str], allowed: tuple[str, .
             raise Refused("wrong_origin")
         return
     own = f"{'https' if is_https(scope) else 'http'}://{headers.get('host', '')}"
-    if origin.lower() not in (own.lower(), *allowed):
+    if origin.lower() not in (own.lower(), *(name.lower() for name in allowed)):
         raise Refused(
             "wrong_origin",
             f"Commands from {origin[:200]} are not taken; the operator can allow it in SEATMAP_ORIGINS.",
@@ -38,29 +38,29 @@ def check_origin(scope: Scope, headers: Mapping[str, str], allowed: tuple[str, .
 async def read_body(request: Request) -> bytes:
     """A request's body, refused as soon as it is too large."""
     too_large = Refused("too_large", f"A body may have {MESSAGE_BYTES_MAX} bytes.")
-    if int(request.headers.get("content-length", "0") or 0) > MESSAGE_BYTES_MAX:
+    told = request.headers.get("content-length", "")
+    if told.isdecimal() and (len(told) > 9 or int(told) > MESSAGE_BYTES_MAX):
         raise too_large
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MESSAGE_BYTES_MAX:
-            raise too_large
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MESSAGE_BYTES_MAX:
+                raise too_large
+    except ClientDisconnect:
+        raise Refused("malformed", "The body ended before its end.") from None
     return body
 
 
 class SecurityHeaders:
-    """Middleware: the headers that every HTTP answer carries."""
+    """Middleware: the headers that every HTTP answer carries, that to a refused websocket included."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("content-security-policy", CONTENT_SECURITY_POLICY)
                 headers.setdefault("x-content-type-options", "nosniff")

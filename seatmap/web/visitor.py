@@ -7,15 +7,15 @@ import hashlib
 import re
 import secrets
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 
 from itsdangerous import BadSignature, Signer
+from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from seatmap.web.guard import is_https
 
 YEAR_S = 365 * 24 * 3600
-_ID = re.compile(r"^[0-9a-f]{32}$")
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Visitors:
@@ -28,17 +28,13 @@ class Visitors:
 
     def read(self, headers: Mapping[str, str], *, https: bool) -> str | None:
         """The visitor id of a request, if its cookie is one of ours."""
+        # http.cookies would drop all of them for the sake of one that is not as the standard wants it.
+        cookie = cookie_parser(headers.get("cookie", "")).get(_name(https), "")
         try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(_name(https))
-        except CookieError:
+            visitor = self._signer.unsign(cookie).decode()
+        except (BadSignature, UnicodeError):
             return None
-        if cookie is None:
-            return None
-        try:
-            visitor = self._signer.unsign(cookie.value).decode()
-        except (BadSignature, UnicodeDecodeError):
-            return None
-        return visitor if _ID.match(visitor) else None
+        return visitor if _ID.fullmatch(visitor) else None
 
     def greet(self, scope: Scope, headers: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         """Who asks, and the answer's headers that introduce somebody new."""
