@@ -2,6 +2,8 @@
 
 import ast
 import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +109,16 @@ def test_each_library_stays_in_its_part(path: Path) -> None:
         library = dotted.split(".")[0]
         if library in ONLY_IN:
             assert part_of(path) in ONLY_IN[library], f"{named(path)} imports {library}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_each_library_is_declared(path: Path) -> None:
+    """The tests' own requirements may bring a library along that a server would then lack."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.split("[^a-z0-9_-]", name)[0].replace("-", "_") for name in project["dependencies"]}
+    known = declared | sys.stdlib_module_names | {"seatmap"}
+    for dotted in imports(path):
+        assert dotted.split(".")[0] in known, f"{named(path)} imports {dotted}: add it to pyproject.toml"
 
 
 @pytest.mark.parametrize("path", CODE, ids=named)
