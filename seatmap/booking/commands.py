@@ -97,6 +97,8 @@ class Answer(Struct, frozen=True):
         return mine(self.fields)
 
 
+LATE = "The command came too late to be carried out. Nothing was done; try again."
+
 # Words that are no refusal: the caller asked for one of them.
 GOOD = frozenset({"OK", "BEGUN", "DUP", "GONE", "CHANGED"})
 
@@ -109,7 +111,7 @@ def refusal(answer: Answer) -> SeatmapError | None:
     if word in ("RECOVERING", "CLOCK"):
         return Recovering("The seats of this event are being restored. Try again in a moment.")
     if word == "DEADLINE":
-        return Unavailable("The command came too late to be carried out. Nothing was done; try again.")
+        return Unavailable(LATE)
     if word == "EPOCH":
         return Refused("wrong_epoch", epoch=answer.position.epoch)
     if word == "FAILED":

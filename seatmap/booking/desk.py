@@ -9,7 +9,7 @@ from collections import deque
 
 import msgspec
 
-from seatmap.booking.commands import Answer, Command, refusal
+from seatmap.booking.commands import LATE, Answer, Command, refusal
 from seatmap.booking.scripts import BATCH
 from seatmap.connections import AWAY, Redis, evaluate, monotonic_ms, run_id
 from seatmap.errors import Refused, SeatmapError, Unavailable
@@ -86,10 +86,10 @@ class _Counter:
     def _send(self, loop: asyncio.AbstractEventLoop) -> None:
         self._scheduled = False
         while self._queue and len(self._calls) < CALLS_MAX:
-            batch = self._next_batch()
+            epoch, batch = self._next_batch()
             if not batch:
                 continue
-            call = loop.create_task(self._call(batch))
+            call = loop.create_task(self._call(epoch, batch))
             self._calls.add(call)
             call.add_done_callback(lambda done: self._done(done, loop))
 
@@ -98,23 +98,37 @@ class _Counter:
         if self._queue:
             self._schedule(loop)
 
-    def _next_batch(self) -> list[_Waiting]:
+    def _next_batch(self) -> tuple[int, list[_Waiting]]:
+        """The next commands that go with the same epoch, and that epoch."""
         batch: list[_Waiting] = []
+        batch_epoch = self._epoch
         while self._queue and len(batch) < BATCH_MAX:
-            waiting = self._queue.popleft()
-            if waiting.answer.done():
-                continue  # its caller went away before it was sent
-            # A page may come from a process that knows a later epoch than this one; Redis will say.
-            self._epoch = max(self._epoch, waiting.epoch)
-            if waiting.epoch and waiting.epoch < self._epoch:
-                waiting.answer.set_exception(Refused("wrong_epoch", epoch=self._epoch))
-                continue
-            batch.append(waiting)
-        return batch
+            waiting = self._queue[0]
+            of_use = self._is_of_use(waiting)
+            # A page may come from a process that knows a later epoch than this one; Redis will say. Until then
+            # it is a claim: a wrong one must not spoil the commands beside it.
+            epoch = waiting.epoch or self._epoch
+            if of_use and batch and epoch != batch_epoch:
+                break
+            self._queue.popleft()
+            if of_use:
+                batch_epoch = epoch
+                batch.append(waiting)
+        return batch_epoch, batch
 
-    async def _call(self, batch: list[_Waiting]) -> None:
+    def _is_of_use(self, waiting: _Waiting) -> bool:
+        """Whether a command should still be sent; one that should not is answered here."""
+        if waiting.answer.done():
+            return False  # its caller went away
+        if 0 < waiting.epoch < self._epoch:
+            waiting.answer.set_exception(Refused("wrong_epoch", epoch=self._epoch))
+        elif monotonic_ms() > waiting.deadline_ms:  # all of its batch would come too late with it
+            waiting.answer.set_exception(Unavailable(LATE))
+        return not waiting.answer.done()
+
+    async def _call(self, epoch: int, batch: list[_Waiting]) -> None:
         try:
-            replies = await self._evaluate(batch)
+            replies = await self._evaluate(epoch, batch)
         except SeatmapError as error:
             self._fail(batch, error)
         except asyncio.CancelledError:
@@ -127,7 +141,7 @@ class _Counter:
         else:
             self._answer(batch, replies)
 
-    async def _evaluate(self, batch: list[_Waiting]) -> list[bytes]:
+    async def _evaluate(self, epoch: int, batch: list[_Waiting]) -> list[bytes]:
         async with self._redis.connection() as connection:
             reached = run_id(connection)
             if reached != self._run_id or self._clock_ms is None:
@@ -140,9 +154,12 @@ class _Counter:
                 BATCH.text,
                 BATCH.sha,
                 self._keys,
-                [self._epoch, deadline, reached, *(waiting.command for waiting in batch)],
+                [epoch, deadline, reached, *(waiting.command for waiting in batch)],
             )
-            self._clock_ms = int(replies[-1].split()[2]) - (sent + monotonic_ms()) // 2
+            # The server read its clock between then and now. What was known before stands within these bounds:
+            # the middle would be late by half of a stall, and so would the next commands' deadlines.
+            server_ms = int(replies[-1].split()[2])
+            self._clock_ms = min(max(self._clock_ms, server_ms - monotonic_ms()), server_ms - sent)
             return replies
 
     def _answer(self, batch: list[_Waiting], replies: list[bytes]) -> None:
@@ -150,13 +167,15 @@ class _Counter:
         epoch, version, _ = map(int, replies[-1].split())
         self._epoch = epoch
         position = Position(epoch, version)
+        again: list[_Waiting] = []
         for waiting, reply in zip(batch, replies, strict=False):
             word, *fields = reply.decode().split(" ")
             if word == "EPOCH" and not waiting.again and waiting.epoch in (0, epoch):
                 waiting.again = True  # nothing was done, and the command did not insist
-                self._queue.appendleft(waiting)
+                again.append(waiting)
             elif not waiting.answer.done():
                 waiting.answer.set_result(Answer(word, tuple(fields), position))
+        self._queue.extendleft(reversed(again))
 
     @staticmethod
     def _fail(batch: list[_Waiting], error: SeatmapError) -> None:
