@@ -26,7 +26,7 @@ for i = 4, #ARGV do
         undo[1][undo[2]] = undo[3]
         if undo[4] then undo[4][undo[2]] = undo[5] end
       end
-      reply = 'FAILED ' .. tostring(reply)
+      reply = 'FAILED ' .. tostring(type(reply) == 'table' and reply.err or reply)
     elseif #journal > 0 then
       version = version + 1
     end
