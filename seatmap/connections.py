@@ -43,7 +43,7 @@ class Redis:
     async def connection(self) -> AsyncIterator[AbstractConnection]:
         """A connection for one exchange. Any error leaves it closed, so that no late reply meets the next call."""
         try:
-            connection = await self._pool.get_connection()
+            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         except (RedisError, OSError, TimeoutError) as error:
             raise Unavailable(AWAY) from error
         try:
@@ -68,9 +68,9 @@ class Redis:
     async def dedicated(self) -> AbstractConnection:
         """A connected connection of the caller's own, without a read timeout, for a subscription."""
         pool = ConnectionPool.from_url(self._url, socket_timeout=None, **self._options)
-        connection: AbstractConnection = pool.make_connection()
+        connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
         try:
-            await connection.connect()
+            await connection.connect()  # type: ignore[no-untyped-call]
         except (RedisError, OSError, TimeoutError) as error:
             raise Unavailable(AWAY) from error
         return connection

@@ -186,7 +186,7 @@ class Reply(Struct, frozen=True, kw_only=True, tag="reply", tag_field="type", om
 _KINDS: dict[str, type[Struct]] = {
     str(kind.__struct_config__.tag): kind for kind in (Hold, Release, Extend, Book, Cancel, Mine, Sync)
 }
-_decoder = msgspec.json.Decoder(Command)
+_decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 _encoder = msgspec.json.Encoder()
 
 
