@@ -19,7 +19,7 @@ from seatmap.web.api import Api
 from seatmap.web.execute import Counter
 from seatmap.web.guard import SecurityHeaders
 from seatmap.web.health import Health
-from seatmap.web.problems import on_bug, on_http_error, on_seatmap_error
+from seatmap.web.problems import Bugs, on_http_error, on_seatmap_error
 from seatmap.web.rooms import Rooms
 from seatmap.web.socket import Socket
 from seatmap.web.visitor import Visitors
@@ -54,10 +54,9 @@ async def _build(settings: Settings, stores: Stores, rooms: Rooms, checkout: Che
             *Api(rooms, counter, visitors).routes(),
             WebSocketRoute("/ws/events/{event_id}", Socket(rooms, counter, visitors).__call__),
         ],
-        middleware=[Middleware(SecurityHeaders)],
+        middleware=[Middleware(SecurityHeaders), Middleware(Bugs)],
         exception_handlers={
             SeatmapError: on_seatmap_error,
             HTTPException: on_http_error,
-            Exception: on_bug,
         },
     )

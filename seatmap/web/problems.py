@@ -7,6 +7,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seatmap.errors import REFUSALS, Refused, SeatmapError, Unavailable
 
@@ -31,18 +32,44 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     """For what the router refuses."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        return problem_response(Refused("method_not_allowed"))
+        response = problem_response(Refused("method_not_allowed"))
+        response.headers.update(error.headers or {})
+        return response
     return problem_response(Refused("not_found", f"There is nothing at {request.url.path[:200]}."))
 
 
-async def on_bug(request: Request, error: Exception) -> Response:
-    """For what nobody thought of: the log has the trace, the visitor a sentence."""
-    log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem_response(
-        Unavailable(
-            "Something went wrong on our side. What you asked for may not be done; look, then repeat."
-        )
+def bug(doing: str, error: Exception) -> SeatmapError:
+    """What nobody thought of: the log has the trace, the visitor a sentence."""
+    log.error("%s failed", doing, exc_info=error)
+    return Unavailable(
+        "Something went wrong on our side. What you asked for may not be done; look, then repeat."
     )
+
+
+class Bugs:
+    """Middleware: answers a request whose handler failed, as far as nothing was answered yet."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            answer = problem_response(bug(f"{scope['method']} {scope['path']}", error))
+            if begun:
+                raise
+            await answer(scope, receive, send)
 
 
 async def problems_page(request: Request) -> HTMLResponse:

@@ -118,6 +118,10 @@ class Room:
             if news := session.news(position, mine, reason):
                 screen.tell(news)
 
+    def tell_mine_soon(self, visitor: str) -> None:
+        """`tell_mine` without waiting for it."""
+        self._start(self.tell_mine(visitor))
+
     # ---- what the feed says ----
 
     def changed(self, change: Change) -> None:

@@ -3,7 +3,9 @@
 It knows its visitor and what that visitor was last told to have. ASGI is one shell for it (`socket.py`).
 """
 
-from seatmap.errors import SeatmapError
+from contextlib import suppress
+
+from seatmap.errors import Refused, SeatmapError
 from seatmap.model import NOWHERE, Mine, Order, Position
 from seatmap.protocol import Command, MineState, Reply, command_id, decode_command, encode
 
@@ -18,12 +20,19 @@ class Session:
         self.visitor = visitor
         self.hold_id = ""  # as last told
         self._told: Position = NOWHERE
+        self._heard: Position = NOWHERE  # of news that waited for an answer
         self._asked = ""  # id of the command under way
 
     def receive(self, message: bytes | str) -> Command:
         """The command in a message. Raises Refused, to be answered with `refuse`."""
-        self._asked = command_id(message) if len(message) < 256 else ""
-        command = decode_command(message)
+        self._asked = ""
+        try:
+            command = decode_command(message)
+        except Refused as refusal:
+            if refusal.code != "too_large":
+                with suppress(RecursionError):
+                    self._asked = command_id(message)
+            raise
         self._asked = command.id
         return command
 
@@ -38,6 +47,11 @@ class Session:
             return self._reply(Reply(id=self._asked, mine=result))
         return self._reply(Reply(id=self._asked, order=result))
 
+    @property
+    def missed_news(self) -> bool:
+        """Whether something changed, while a command was under way, that its answer did not say: read it again."""
+        return not self._asked and self._heard > self._told
+
     def _reply(self, reply: Reply) -> bytes:
         self._asked = ""
         return encode(reply)
@@ -45,7 +59,10 @@ class Session:
     def news(self, position: Position, mine: Mine, reason: str = "") -> bytes | None:
         """What to tell the page when something of its visitor's changed; None where it knows or will know."""
         explained = reason if reason in EXPLAINED else ""
-        if position <= self._told or (self._asked and not explained):
+        if position <= self._told:
+            return None
+        if self._asked and not explained:
+            self._heard = max(self._heard, position)
             return None
         if not explained and self.hold_id and not mine.hold_id and position.epoch > self._told.epoch > 0:
             explained = "lost"  # a rebuild could not keep it
@@ -53,8 +70,9 @@ class Session:
         return encode(mine_state(mine, position, explained))
 
     def _remember(self, position: Position, hold_id: str) -> None:
-        self._told = position
-        self.hold_id = hold_id
+        if position >= self._told:  # an answer may be older than news told meanwhile
+            self._told = position
+            self.hold_id = hold_id
 
 
 def mine_state(mine: Mine, position: Position, reason: str = "") -> MineState:

@@ -1,5 +1,6 @@
 """The websocket of a page: ASGI around a `Session` and a screen."""
 
+from contextlib import suppress
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -11,7 +12,7 @@ from seatmap.protocol import Hello, encode
 from seatmap.web.api import event_id_of
 from seatmap.web.execute import Counter
 from seatmap.web.guard import check_origin
-from seatmap.web.problems import problem_response
+from seatmap.web.problems import bug, problem_response
 from seatmap.web.room import Room, sale_of
 from seatmap.web.rooms import Rooms
 from seatmap.web.screens import PageScreen, screen_of
@@ -29,21 +30,22 @@ class Socket:
 
     async def __call__(self, websocket: WebSocket) -> None:
         """One connection, from the handshake to its end."""
-        try:
-            check_origin(websocket.scope, websocket.headers, self._rooms.stores.settings.origins)
-            room = await self._rooms.get(event_id_of(websocket.path_params["event_id"]))
-        except SeatmapError as error:
-            await websocket.send_denial_response(problem_response(error))
-            return
-        session = await self._accept(websocket)
+        with suppress(WebSocketDisconnect):  # at any moment, before it was accepted too
+            try:
+                check_origin(websocket.scope, websocket.headers, self._rooms.stores.settings.origins)
+                room = await self._rooms.get(event_id_of(websocket.path_params["event_id"]))
+            except SeatmapError as error:
+                await websocket.send_denial_response(problem_response(error))
+                return
+            await self._serve(websocket, room, await self._accept(websocket))
+
+    async def _serve(self, websocket: WebSocket, room: Room, session: Session) -> None:
         screen = screen_of(websocket)
         screen.tell(encode(self._hello(room)))
         room.enter(session, screen, _position(websocket.query_params))
         try:
             await room.tell_mine(session.visitor)
             await self._converse(websocket, room, session, screen)
-        except WebSocketDisconnect:
-            pass
         finally:
             room.leave(session, screen)
             await screen.close()
@@ -82,7 +84,11 @@ class Socket:
                     reply = session.answer(await self._counter.execute(room, session.visitor, command))
             except SeatmapError as error:
                 reply = session.refuse(error)
+            except Exception as error:
+                reply = session.refuse(bug(f"{session.visitor} at {websocket.url.path}", error))
             screen.tell(reply)
+            if session.missed_news:
+                room.tell_mine_soon(session.visitor)
 
 
 def _position(query: Any) -> Position:
