@@ -1,0 +1,63 @@
+"""Measures a Seatmap of its own: `python -m loadtest.bench NAME [--json]`.
+
+start     time to the first HTTP answer, on a data folder that exists
+stampede  100 buyers, one seat: until all are answered
+screens   a click → the screens of 200 other viewers, at 50 holds a second
+holds     holds a second through 64 websockets and one web process
+books     orders a second, their holds included, in the same way
+snapshot  a hall of 100,000 seats: its snapshot, making and opening it; importing a plan
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from enum import Enum
+from typing import Annotated, Any
+
+import msgspec
+import typer
+import uvloop
+from rich.console import Console
+
+from loadtest import bench_rates, bench_screens, bench_start
+from loadtest.bench_site import Site, folder, site, where
+from loadtest.figures import Rounds, table
+from loadtest.machine import machine, versions
+from seatmap.embedded.locate import postgres_programs, valkey_server
+
+BENCHES: dict[str, Callable[[Site, Rounds], Coroutine[Any, Any, None]]] = {
+    "stampede": bench_screens.stampede,
+    "screens": bench_screens.screens,
+    "holds": bench_rates.holds,
+    "books": bench_rates.books,
+    "snapshot": bench_start.snapshot,
+}
+Name = Enum("Name", {name: name for name in ("start", *BENCHES)})  # type: ignore[misc]
+
+
+def main(
+    name: Annotated[Name, typer.Argument(help="What to measure.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Start a Seatmap, measure it, stop it, print what was found."""
+    about: dict[str, Any] = {"bench": name.value, "machine": machine(), "placing": where(name.value)}
+    about["versions"] = versions([[str(valkey_server())], [str(postgres_programs() / "postgres")]])
+    rounds = Rounds()
+    with folder() as data:
+        if name.value == "start":
+            bench_start.start(data, rounds)
+        else:
+            with site(data) as running, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(BENCHES[name.value](running, rounds))
+    console = Console(highlight=False)
+    if as_json:
+        about["figures"] = {figure.name: figure.plain() for figure in rounds.all}
+        console.print_json(msgspec.json.encode(about).decode())
+        return
+    console.print(table(name.value, rounds.all))
+    for part in ("machine", "versions"):
+        console.print(" · ".join(f"{key} {value}" for key, value in about[part].items()), style="dim")
+    console.print(about["placing"], style="dim")
+
+
+if __name__ == "__main__":
+    typer.run(main)
