@@ -6,9 +6,11 @@ lags too long is cut off.
 """
 
 import asyncio
+import logging
+from contextlib import suppress
 from typing import Protocol
 
-from seatmap.live.replica import Replica, frame
+from seatmap.live.replica import Frame, Replica, frame
 from seatmap.model import Position
 from seatmap.protocol import heartbeat_frame
 
@@ -16,6 +18,8 @@ YIELD_EVERY = 250  # writes between two turns for everybody else in the process
 BACKLOG_BYTES_MAX = 0  # a screen with anything unsent is skipped: its next frame will hold it all
 LAG_SECONDS_MAX = 10.0
 RETRY_SECONDS = 0.25  # until a lagging screen is looked at again when nothing else happens
+
+log = logging.getLogger(__name__)
 
 
 class Screen(Protocol):
@@ -46,9 +50,8 @@ class Hub:
 
     def attach(self, screen: Screen, position: Position) -> None:
         """Add a screen and send what it misses. No await between the two, hence no race with a change."""
-        screen.position = position
         self.screens[screen] = 0.0
-        self._show(screen)
+        self.sync(screen, position)
 
     def detach(self, screen: Screen) -> None:
         """Forget a screen; forgetting one twice is fine."""
@@ -57,7 +60,8 @@ class Hub:
     def sync(self, screen: Screen, position: Position) -> None:
         """A screen says where it is; send what it misses from there."""
         screen.position = position
-        self._show(screen)
+        if screen in self.screens and not self._show(screen):
+            self._wake.set()  # it is busy: look again soon, whatever else happens
 
     def changed(self) -> None:
         """The replica moved in a way that screens should see soon."""
@@ -69,11 +73,11 @@ class Hub:
         beat = loop.time() + self._heartbeat_s
         retry = False
         while True:
-            try:
-                pause = max(0.0, beat - loop.time())
-                await asyncio.wait_for(self._wake.wait(), min(pause, RETRY_SECONDS) if retry else pause)
-            except TimeoutError:
-                pass
+            pause = max(0.0, beat - loop.time())
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the event.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(pause, RETRY_SECONDS) if retry else pause):
+                    await self._wake.wait()
             self._wake.clear()
             started = loop.time()
             retry = await self._fan_out(started)
@@ -105,10 +109,18 @@ class Hub:
         if backlog > BACKLOG_BYTES_MAX:
             self._lags(screen, now or asyncio.get_running_loop().time())
             return False
-        screen.show(*missed)
         screen.position = self.replica.position
         self.screens[screen] = 0.0
+        self._send(screen, missed)
         return True
+
+    def _send(self, screen: Screen, what: Frame) -> None:
+        try:
+            screen.show(*what)
+        except Exception:  # one screen must not end the round for all
+            log.exception("a screen cannot be reached")
+            self.detach(screen)
+            screen.abort()
 
     def _lags(self, screen: Screen, now: float) -> None:
         since = self.screens.get(screen, 0.0)
@@ -126,7 +138,7 @@ class Hub:
         )
         at = self.replica.position
         for i, screen in enumerate(list(self.screens)):
-            if screen.position == at and screen.backlog() == 0:
-                screen.show(*beat)
+            if screen in self.screens and screen.position == at and screen.backlog() == 0:
+                self._send(screen, beat)
             if i % YIELD_EVERY == YIELD_EVERY - 1:
                 await asyncio.sleep(0)
