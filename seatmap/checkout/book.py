@@ -90,7 +90,8 @@ class Checkout:
 def _body_hash(event_id: int, order: Book) -> bytes:
     """What makes two orders with one id the same order."""
     seats = ",".join(map(str, sorted(order.seats)))
-    parts = (str(event_id), seats, str(order.total), order.name, order.email)
+    # With its hold, which is made once: else an order that was cancelled would pass for a purchase of new holds.
+    parts = (str(event_id), order.hold_id, seats, str(order.total), order.name, order.email)
     return hashlib.sha256("\0".join(parts).encode()).digest()
 
 
