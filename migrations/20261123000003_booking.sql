@@ -14,15 +14,16 @@
 -- The settings pin the plan, which a session keeps: one made while the tables were empty would go on reading
 -- whole tables when they are not, and one that expects ten orders would join two hundred by nested loops. So
 -- the batch's own rows meet by hash joins, and the tables are read in correlated subqueries that a LIMIT or an
--- OFFSET keeps apart, which leaves only their indexes. (jit, because Postgres 15 counts a plan that it could
--- not avoid as extremely dear, and would compile it.)
+-- OFFSET keeps apart, which leaves only their indexes: one each, since a bitmap over two of them reads the
+-- whole partial index of active bookings again for every order. (jit, because Postgres 15 counts a plan that it
+-- could not avoid as extremely dear, and would compile it.)
 CREATE FUNCTION book_orders(
     p_event bigint,
     p_ids uuid[], p_epochs int[], p_visitors text[], p_hashes bytea[], p_totals bigint[],
     p_names text[], p_emails text[],
     p_ord int[], p_seats int[]
 ) RETURNS TABLE (order_id uuid, outcome text, reason text)
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_nestloop = off SET jit = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_nestloop = off SET enable_bitmapscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     ev events%ROWTYPE;
