@@ -75,6 +75,7 @@ export const basketPanel = (visit, sharedWithMap) => () => ({
 
   showOrder() {
     this.failure = session.failure
+    this.items = this.items.map(({ seat }) => describeItem(seat))
     if (session.order) {
       this.order = describeOrder(session.order)
       this.step = "booked"
@@ -260,7 +261,7 @@ function describeItem(seat) {
     pending: session.asking.has(seat) || session.releasing.has(seat),
     note: noteOf(seat),
     swatch: `swatch tone-${tones[venue.category[seat]]}`,
-    locked: session.hold.checkoutSeats.includes(seat),
+    locked: session.booking || session.hold.checkoutSeats.includes(seat),
   }
 }
 

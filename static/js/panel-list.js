@@ -33,7 +33,7 @@ export const listPanel = (visit) => () => ({
     this.open = event.detail.open
     if (!this.open) return
     this.refresh()
-    this.$nextTick(() => this.$refs.sections.querySelector("button")?.focus())
+    this.$nextTick(() => this.$refs.sections.querySelector(".list-entry:not(:disabled)")?.focus())
   },
 
   refresh() {
@@ -51,13 +51,13 @@ export const listPanel = (visit) => () => ({
     this.section = index
     this.row = -1
     this.refresh()
-    this.$nextTick(() => this.$refs.rows.querySelector("button")?.focus())
+    this.$nextTick(() => this.$refs.rows.querySelector(".list-entry:not(:disabled)")?.focus())
   },
 
   pickRow(index) {
     this.row = index
     this.refresh()
-    this.$nextTick(() => this.$refs.seats.querySelector("button:not(:disabled)")?.focus())
+    this.$nextTick(() => this.$refs.seats.querySelector(".list-seat:not(:disabled)")?.focus())
   },
 
   back() {
@@ -65,7 +65,7 @@ export const listPanel = (visit) => () => ({
     if (this.row >= 0) this.row = -1
     else this.section = -1
     this.refresh()
-    this.$nextTick(() => column.querySelector("[aria-current=true], button")?.focus())
+    this.$nextTick(() => column.querySelector(".list-entry[aria-current=true], .list-entry:not(:disabled)")?.focus())
   },
 
   pickSeat(index) {

@@ -9,6 +9,7 @@ import { Connection } from "./connection.js"
 import { Countdown } from "./countdown.js"
 import { Follower } from "./follower.js"
 import { uuid7 } from "./ids.js"
+import { LOST_SENTENCES } from "./lost.js"
 import { PendingOrder } from "./pending-order.js"
 import { comparePositions, HEARTBEAT } from "./protocol.js"
 import { AVAILABLE, BLOCKED, BOOKED, MINE, PENDING, SeatStore } from "./store.js"
@@ -16,6 +17,8 @@ import { Venue } from "./venue.js"
 
 const AWAY_AFTER_MS = 5000 // a shorter interruption is nobody's business
 const ASK_WHEN_OVERDUE_MS = 3000 // the clock shows 0:00 and the server has not said that the hold ended
+
+const SALE_POLL_MS = 15_000
 
 const NO_HOLD = { id: "", seats: [], extendable: false, checkout: "", checkoutSeats: [] }
 
@@ -72,6 +75,7 @@ export class Session extends EventTarget {
     this.#connection.start()
     setInterval(() => this.#checkClock(), 1000)
     this.#loadOwned()
+    this.#awaitSale()
   }
 
   // ---- what the visitor does ----
@@ -79,7 +83,7 @@ export class Session extends EventTarget {
   // A seat on the map or in the list was chosen: take it, or give it back.
   toggle(seat) {
     const look = this.store.view[seat]
-    if (this.hold.checkoutSeats.includes(seat)) return this.#notice("This seat is being booked right now.")
+    if (this.booking || this.hold.checkoutSeats.includes(seat)) return this.#notice("Your order is being booked; one moment.")
     if (this.hold.seats.includes(seat)) return this.release([seat])
     const label = this.venue.label(seat)
     if (look === MINE) return this.#notice(`${label} is booked already, by you.`)
@@ -105,6 +109,7 @@ export class Session extends EventTarget {
       this.#notice(`${this.#name(seats)}: no answer came, and the seat is not in your basket. Please try again.`, "bad")
     }
     if (answer.error?.temporary) this.refresh()
+    if (answer.error?.code === "not_on_sale") this.#loadEvent()
   }
 
   async release(seats) {
@@ -198,7 +203,7 @@ export class Session extends EventTarget {
 
   async #notBooked(error) {
     this.failure = error?.detail ?? "Your hold has ended, so nothing was booked."
-    if (error?.code === "price_changed") await this.#loadPrices()
+    if (error?.code === "price_changed") await this.#loadEvent()
     await this.refresh()
   }
 
@@ -208,13 +213,25 @@ export class Session extends EventTarget {
     if (command && !this.booking) this.#order(() => this.#pendingOrder.command)
   }
 
-  async #loadPrices() {
+  // Its prices and the state of its sale, which may have changed since the page was loaded.
+  async #loadEvent() {
     try {
       this.event = await getEvent(this.event.id)
+      this.sale = this.event.sale
       this.venue.reprice(this.event.categories)
+      this.#tell("link")
     } catch {
-      // the server checks the total anyway
+      // the server checks everything anyway
     }
+  }
+
+  // Until the sale begins, asked now and then, each page at its own pace.
+  #awaitSale() {
+    if (this.sale !== "not_yet") return
+    setTimeout(async () => {
+      await this.#loadEvent()
+      this.#awaitSale()
+    }, SALE_POLL_MS * (0.5 + Math.random()))
   }
 
   async #loadOwned() {
@@ -379,11 +396,4 @@ export class Session extends EventTarget {
   #tell(name) {
     this.dispatchEvent(new Event(name))
   }
-}
-
-const LOST_SENTENCES = {
-  expired: "Your time ran out, and your seats went back on sale.",
-  lost: "The box office restarted and lost your hold. Nothing was charged.",
-  blocked: "The box office took some of your seats off sale.",
-  away: "Your hold ended while you were disconnected.",
 }

@@ -1,0 +1,9 @@
+// Why seats are not held any more, in the words of docs/protocol.md's `reason`, and for people.
+// `away` is the page's own: the hold ended while there was no connection.
+
+export const LOST_SENTENCES = {
+  expired: "Your time ran out, and your seats went back on sale.",
+  lost: "The box office restarted and lost your hold. Nothing was charged.",
+  blocked: "The box office took some of your seats off sale.",
+  away: "Your hold ended while you were disconnected.",
+}
