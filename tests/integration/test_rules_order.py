@@ -176,15 +176,16 @@ async def test_finish_with_a_verdict_that_it_does_not_know_frees_nothing(world: 
     assert await world.one(Finish("A", "confirmed")) == "OK"
 
 
-async def test_finish_refused_returns_only_the_seats_that_the_order_still_has(world: World) -> None:
-    """Rule 5: a walk over seats skips those that are another's by now."""
+@pytest.mark.parametrize("verdict", ["refused", "confirmed", "cancelled"])
+async def test_finish_touches_only_the_seats_that_the_order_still_has(world: World, verdict: str) -> None:
+    """Rules 5 and 8: a seat that is another's by now is left alone."""
     hold_id = await world.begin("ann", "A", 3, 4)
     await world.redis.command("HSET", world.keys.owners, 3, "b|B")
     await world.redis.command("SETRANGE", world.keys.seats, 3, bytes([BOOKED]))
-    assert await world.one(Finish("A", "refused")) == "OK"
-    mine = await world.mine("ann")
-    assert (mine.hold_id, mine.seats) == (hold_id, (4,))
-    assert (await world.owners())[3] == "b|B"
+    assert await world.one(Finish("A", verdict)) == "OK"
+    expected = {"refused": {4: f"h|{hold_id}"}, "confirmed": {4: "b|A"}, "cancelled": {}}[verdict]
+    assert await world.owners() == {3: "b|B", 18: "b|sold"} | expected
+    assert (await world.mine("ann")).seats == ((4,) if verdict == "refused" else ())
 
 
 # ---- CANCEL ----

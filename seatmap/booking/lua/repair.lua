@@ -8,6 +8,8 @@ if bad then return bad end
 if (owners.get(seat) or '') ~= owner_seen or seats.get(seat) ~= status_seen then return 'CHANGED' end
 if string.sub(owner_seen, 1, 2) == 'p|' and orders.get(string.sub(owner_seen, 3)) then return 'CHANGED' end
 local hold = string.sub(owner_seen, 1, 2) == 'h|' and holds.get(string.sub(owner_seen, 3))
+-- A seat that nobody has bought is freed because its hold is not there. This one is: it was elsewhere when looked for.
+if hold and status_seen == HELD and status == AVAILABLE then return 'CHANGED' end
 if hold then kill(string.sub(owner_seen, 3), hold, 'lost') end
 give(seat, status, order_id ~= '' and 'b|' .. order_id or false)
 return 'OK'
