@@ -6,8 +6,10 @@ import { clock, money, plural, saleNotice } from "./format.js"
 import { shortReference } from "./ids.js"
 import { tonesOf } from "./map-palette.js"
 import { AVAILABLE } from "./store.js"
+import { throttled } from "./throttle.js"
 
 const TICK_MS = 250
+const LOST_MS = 200
 const URGENT_MS = 60_000
 const OFFER_TIME_MS = 120_000 // "More time" becomes loud
 const SLOW_ORDER_MS = 6000
@@ -48,6 +50,10 @@ export const basketPanel = (visit, sharedWithMap) => () => ({
     session.addEventListener("hold", () => this.showHold())
     session.addEventListener("order", () => this.showOrder())
     session.addEventListener("link", () => this.showSale())
+    // Whether lost seats can be had again changes with the map, which may tell of their release after `mine` does.
+    session.addEventListener("seats", throttled(LOST_MS, () => {
+      if (session.lost) this.lost = describeLost()
+    }))
     setInterval(() => this.tick(), TICK_MS)
     this.showSale()
   },
