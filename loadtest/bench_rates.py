@@ -9,6 +9,7 @@ import msgspec
 from loadtest.bench_site import PRICE, Site, opened
 from loadtest.client import Client, decode_reply
 from loadtest.figures import Rounds
+from loadtest.machine import busy
 from seatmap.plan.demo import arena
 from seatmap.simulate import uuid7
 
@@ -133,9 +134,11 @@ async def _measure(
             tally = Tally()
             for worker in workers:
                 worker.tally = tally
-            before, began, own = site.cpu(), time.perf_counter(), time.process_time()
+            before, began, own, all_before = site.cpu(), time.perf_counter(), time.process_time(), busy()
             await asyncio.sleep(ROUND_SECONDS)
             seconds, after = time.perf_counter() - began, site.cpu()
+            ours = sum(after.values()) - sum(before.values()) + time.process_time() - own
+            rounds.add("others_busy", (busy() - all_before - ours) / seconds * 100, "% of a core", "0")
             rounds.add(f"{name}_per_s", tally.done / seconds, "1/s", target)
             rounds.add("commands_per_s", tally.commands / seconds, "1/s")
             rounds.spread(name, tally.waits, "ms")
@@ -144,6 +147,8 @@ async def _measure(
             rounds.add("client_busy", (time.process_time() - own) / seconds * 100, "% of a core")
             rounds.add("web_per_command", (after["web"] - before["web"]) / tally.commands * 1e6, "µs")
             rounds.add("refused", sum(tally.refused.values()), "commands")
+            for code, count in tally.refused.items():
+                rounds.add(f"refused_{code}", count, "commands")
         stop = True
         await asyncio.gather(*tasks)
         for worker in workers:

@@ -71,6 +71,12 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
+def busy() -> float:
+    """Seconds of processor that everything on this machine has used, or was kept from by its host."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
+
+
 def _read(path: str) -> str:
     try:
         return Path(path).read_text()
