@@ -8,6 +8,7 @@ invisible. (The algorithm follows Centrifugo's recovery: internal/recovery and c
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
@@ -18,7 +19,7 @@ from seatmap.changes import decode
 from seatmap.connections import Redis, run_id
 from seatmap.errors import Recovering, SeatmapError, Unavailable
 from seatmap.keys import keys
-from seatmap.live.replica import Outcome, Replica
+from seatmap.live.replica import RING_CHANGES_MAX, Outcome, Replica
 from seatmap.model import NOWHERE, Change, Position, Snapshot
 
 BACKOFF_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0)
@@ -66,7 +67,8 @@ class Watch:
         self.watcher = watcher
         self.replica = Replica()
         self.live = asyncio.Event()
-        self.buffer: list[Change] = []
+        # Bounded: what falls out is a hole until a later snapshot has it.
+        self.buffer: deque[Change] = deque(maxlen=RING_CHANGES_MAX)
         self.subscribed_on = ""  # run id of the server that confirmed; empty: nobody did yet
         self.syncing: asyncio.Task[None] | None = None
         self.head = NOWHERE  # as of the check before
@@ -81,7 +83,8 @@ class Watch:
         outcome = self.replica.receive(change)
         if outcome is Outcome.gap:
             self.live.clear()
-            self.buffer = [change]
+            self.buffer.clear()
+            self.buffer.append(change)
             return False
         if outcome is Outcome.applied:
             self.watcher.changed(change)
@@ -100,14 +103,12 @@ class Feed:
         self._attempt = 0
         self._send: Callable[[str, bytes], Awaitable[None]] | None = None
 
-    async def watch(self, event_id: int, watcher: Watcher) -> Watch:
+    async def watch(self, watch: Watch) -> None:
         """Begin to watch an event. `Watch.live` is set once its replica is true."""
-        watch = Watch(event_id, watcher)
         self._watches[watch.channel] = watch
         if self._send is not None:
             with suppress(RedisError, OSError):
                 await self._send("SSUBSCRIBE", watch.channel)
-        return watch
 
     async def unwatch(self, watch: Watch) -> None:
         """Stop watching; the watcher hears no more."""
@@ -190,7 +191,7 @@ class Feed:
         while not await self._sync_once(watch):
             await asyncio.sleep(_backoff(attempt))
             attempt += 1
-        watch.buffer = []
+        watch.buffer.clear()
         watch.live.set()
         watch.missed_checks = 0
         watch.verified_at = asyncio.get_running_loop().time()
@@ -205,6 +206,9 @@ class Feed:
             watch.watcher.recovering()
             return False
         except Unavailable:
+            return False
+        except Exception:
+            log.exception("event %s: its seats cannot be read; trying again", watch.event_id)
             return False
         if snapshot.run_id != watch.subscribed_on:
             self._resubscribe()
@@ -228,8 +232,11 @@ class Feed:
     async def _check_for_ever(self) -> None:
         while True:
             await asyncio.sleep(self._head_check_s)
-            for watch in list(self._watches.values()):
-                await self._check(watch)
+            # Side by side: where Redis does not answer, each waits until its time is over.
+            checks = [self._check(watch) for watch in self._watches.values()]
+            for outcome in await asyncio.gather(*checks, return_exceptions=True):
+                if isinstance(outcome, Exception):
+                    log.error("a head check failed", exc_info=outcome)
 
     async def _check(self, watch: Watch) -> None:
         now = asyncio.get_running_loop().time()

@@ -35,7 +35,7 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
         stack.push_async_callback(_stop, running)
         checkout = Checkout(stores)
         stack.push_async_callback(checkout.close)
-        await rooms.refresh()
+        await rooms.open_ahead()
         yield await _build(settings, stores, rooms, checkout)
 
 

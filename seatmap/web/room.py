@@ -1,6 +1,7 @@
 """A room: one event as this process serves it. Its facts, its live map, and the pages that look at it."""
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,6 +20,11 @@ from seatmap.model import Category, Change, Event, Mine, Plan, Position, Status
 from seatmap.plan.public import public, restore
 from seatmap.web.screens import PageScreen
 from seatmap.web.session import Session
+
+TELL_AT_ONCE = 500  # visitors whose own is read side by side; the desk takes many in one call
+TELL_AGAIN_SECONDS = 0.25
+
+log = logging.getLogger(__name__)
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -61,23 +67,19 @@ class Room:
 
     def __init__(self, stores: Stores, facts: Facts, restore_event: Callable[[int], None]) -> None:
         self.facts = facts
-        self.watch: Watch  # set when the feed has it
-        self.hub: Hub
         self._stores = stores
         self._restore_event = restore_event
         self._pages: dict[str, dict[Session, PageScreen]] = defaultdict(dict)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._telling: asyncio.Task[None] | None = None
+        self.watch = Watch(self.event.id, self)
+        settings = stores.settings
+        self.hub = Hub(self.watch.replica, frame_ms=settings.frame_ms, heartbeat_ms=settings.heartbeat_ms)
+        self._start(self.hub.run())
 
     @property
     def event(self) -> Event:
         return self.facts.event
-
-    def begin(self, watch: Watch) -> None:
-        """The feed has the event: serve its map."""
-        self.watch = watch
-        settings = self._stores.settings
-        self.hub = Hub(watch.replica, frame_ms=settings.frame_ms, heartbeat_ms=settings.heartbeat_ms)
-        self._start(self.hub.run())
 
     async def end(self) -> None:
         """Stop serving."""
@@ -85,10 +87,16 @@ class Room:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _start(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def _start(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("event %s: something ended early", self.event.id, exc_info=error)
 
     # ---- pages ----
 
@@ -105,13 +113,14 @@ class Room:
         if not pages:
             del self._pages[session.visitor]
 
-    async def tell_mine(self, visitor: str) -> None:
-        """Read what is a visitor's and tell all their pages here."""
+    async def tell_mine(self, visitor: str) -> bool:
+        """Read what is a visitor's and tell all their pages here; False where it cannot be read."""
         try:
             answer = await self._stores.desk.decide(self.event.id, ReadMine(visitor))
         except SeatmapError:
-            return  # read again at the next occasion: the page comes back, or the map catches up
+            return False
         self._tell(visitor, answer.position, answer.mine, "")
+        return True
 
     def _tell(self, visitor: str, position: Position, mine: Mine, reason: str) -> None:
         for session, screen in self._pages.get(visitor, {}).items():
@@ -120,7 +129,11 @@ class Room:
 
     def tell_mine_soon(self, visitor: str) -> None:
         """`tell_mine` without waiting for it."""
-        self._start(self.tell_mine(visitor))
+
+        async def tell() -> None:
+            await self.tell_mine(visitor)
+
+        self._start(tell())
 
     # ---- what the feed says ----
 
@@ -133,9 +146,20 @@ class Room:
 
     def caught_up(self) -> None:
         self.hub.changed()
-        # After a gap nobody knows what was missed of anybody's own; the desk reads many in one call.
-        for visitor in list(self._pages):
-            self._start(self.tell_mine(visitor))
+        # After a gap nobody knows what was missed of anybody's own.
+        if self._telling is not None:
+            self._telling.cancel()
+        self._telling = self._start(self._tell_everybody())
+
+    async def _tell_everybody(self) -> None:
+        waiting = list(self._pages)
+        while waiting:
+            now, later = waiting[:TELL_AT_ONCE], waiting[TELL_AT_ONCE:]
+            told = await asyncio.gather(*map(self.tell_mine, now))
+            missed = [visitor for visitor, done in zip(now, told, strict=True) if not done]
+            waiting = later + [visitor for visitor in missed if visitor in self._pages]
+            if missed:
+                await asyncio.sleep(TELL_AGAIN_SECONDS)
 
     def verified(self, *, stale: bool) -> None:
         self.hub.stale = stale

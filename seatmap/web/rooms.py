@@ -19,6 +19,8 @@ REFRESH_SECONDS = 2.0  # until a change of an event's facts is seen here
 RESOLVE_SECONDS = 5.0
 LIVE_SECONDS = 5.0  # how long a request waits for an event's map to be there
 OPEN_AHEAD_MAX = 50  # events whose maps are kept ready before anybody asks
+START_SECONDS = 2.0  # how long the start waits for them
+RESTORE_AT_ONCE = 2  # each takes two of the pool's connections, and all together must leave some
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,8 @@ class Rooms:
         self._rooms: dict[int, Room] = {}
         self._opening: dict[int, asyncio.Task[Room]] = {}
         self._restoring: dict[int, asyncio.Task[None]] = {}
+        self._restore_turns = asyncio.Semaphore(RESTORE_AT_ONCE)
+        self._broken: set[int] = set()  # events that cannot be opened, as the log already says
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(self._rooms.values())
@@ -73,14 +77,7 @@ class Rooms:
 
     async def get(self, event_id: int) -> Room:
         """The event's room, with a map. Refuses with event_not_found; Unavailable where no map can be had."""
-        room = self._rooms.get(event_id)
-        if room is None:
-            opening = self._opening.get(event_id)
-            if opening is None:
-                opening = asyncio.get_running_loop().create_task(self._open(event_id))
-                self._opening[event_id] = opening
-                opening.add_done_callback(lambda _: self._opening.pop(event_id, None))
-            room = await asyncio.shield(opening)
+        room = await self._opened(event_id)
         # A map that is only behind is better than none: it says itself that it may be old.
         if not room.watch.replica.plan_version:
             try:
@@ -89,13 +86,31 @@ class Rooms:
                 raise Unavailable("The seat map cannot be loaded right now. Try again in a moment.") from None
         return room
 
+    async def _opened(self, event_id: int) -> Room:
+        """The event's room, whether it has a map yet or not."""
+        room = self._rooms.get(event_id)
+        if room is not None:
+            return room
+        opening = self._opening.get(event_id)
+        if opening is None:
+
+            def opened(task: asyncio.Task[Room]) -> None:
+                del self._opening[event_id]
+                if not task.cancelled():
+                    task.exception()  # is told to those who wait, of whom there may be none left
+
+            opening = asyncio.get_running_loop().create_task(self._open(event_id))
+            self._opening[event_id] = opening
+            opening.add_done_callback(opened)
+        return await asyncio.shield(opening)
+
     async def _open(self, event_id: int) -> Room:
         event = await events.get(self.stores.pool, event_id)
         if event is None or event.status == "draft":
             raise Refused("event_not_found", f"There is no event {event_id}; see GET /api/events.")
         room = Room(self.stores, await read_facts(self.stores, event), self._restore)
-        room.begin(await self._feed.watch(event_id, room))
         self._rooms[event_id] = room
+        await self._feed.watch(room.watch)
         return room
 
     def _restore(self, event_id: int) -> None:
@@ -107,9 +122,19 @@ class Rooms:
 
     async def _restore_once(self, event_id: int) -> None:
         try:
-            await open_event(self.stores, event_id)
+            async with self._restore_turns:
+                await open_event(self.stores, event_id)
         except SeatmapError as error:
             log.warning("event %s cannot be restored yet: %s", event_id, error)
+        except Exception:
+            log.exception("event %s cannot be restored", event_id)
+
+    async def open_ahead(self) -> None:
+        """Have the events' maps there before anybody asks, as far as the stores answer soon."""
+        await self.refresh()
+        maps = [room.watch.live.wait() for room in self._rooms.values()]
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*maps), START_SECONDS)
 
     async def refresh(self) -> None:
         """Read again which events there are, and the facts of those that changed."""
@@ -124,9 +149,17 @@ class Rooms:
             else:
                 room.facts = Facts(event, room.facts.table, room.facts.plan)
         for event in self.listed[:OPEN_AHEAD_MAX]:
-            if event.id not in self._rooms and event.id not in self._opening:
-                with suppress(SeatmapError):
-                    await self.get(event.id)
+            await self._open_listed(event.id)
+
+    async def _open_listed(self, event_id: int) -> None:
+        try:
+            await self._opened(event_id)
+        except Unavailable:
+            raise
+        except Exception:  # of this event alone
+            if event_id not in self._broken:
+                self._broken.add(event_id)
+                log.exception("event %s cannot be opened", event_id)
 
     async def _refresh_for_ever(self) -> None:
         while True:
@@ -134,11 +167,17 @@ class Rooms:
                 await self.refresh()
             except SeatmapError as error:
                 log.warning("the list of events is as it was: %s", error)
+            except Exception:
+                log.exception("the list of events is as it was")
             await asyncio.sleep(REFRESH_SECONDS)
 
     async def _resolve_for_ever(self) -> None:
         while True:
             await asyncio.sleep(RESOLVE_SECONDS)
             for event_id in list(self._rooms):
-                with suppress(SeatmapError):
+                try:
                     await resolve(self.stores, event_id)
+                except SeatmapError:
+                    pass  # the next round finds the same orders
+                except Exception:
+                    log.exception("event %s: undecided orders stay so", event_id)

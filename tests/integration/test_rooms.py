@@ -1,0 +1,136 @@
+"""The rooms of a process: many events, stores that are away at the start, events that cannot be opened."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from msgspec.structs import replace
+from redis.asyncio import Redis
+from site_clients import Refusal, Site, make_event, until, visited_site
+
+from seatmap.booking.desk import Desk
+from seatmap.config import Settings
+from seatmap.embedded import Embedded
+from seatmap.errors import Unavailable
+
+MANY = 12  # more than the pool has connections
+
+
+@pytest.fixture
+def quick(settings: Settings) -> Settings:
+    return replace(settings, head_check_ms=200, heartbeat_ms=300)
+
+
+@pytest.fixture
+async def many(quick: Settings) -> list[int]:
+    return [await make_event(quick, 4) for _ in range(MANY)]
+
+
+async def counts(site: Site) -> list[object]:
+    return [event["counts"] for event in (await site.visitor().get("/api/events"))["events"]]
+
+
+async def test_all_events_are_restored_soon_after_a_loss(quick: Settings, many: list[int]) -> None:
+    async with visited_site(quick) as site:
+        pages = [await site.page(event) for event in many]
+        for page in pages:
+            await until(lambda page=page: page.position.epoch)
+        before = [page.position.epoch for page in pages]
+        async with Redis.from_url(quick.redis_url) as redis:
+            await redis.flushall()
+        for page, epoch in zip(pages, before, strict=True):
+            await until(lambda page=page, epoch=epoch: page.position.epoch > epoch, 4)
+
+
+async def test_it_serves_soon_while_redis_is_away_and_sells_when_it_is_back(
+    quick: Settings, many: list[int], servers: Embedded
+) -> None:
+    servers.servers["valkey"].ask_to_stop()
+    servers.servers["valkey"].wait_stopped()
+    began = asyncio.get_running_loop().time()
+    async with visited_site(quick) as site:
+        assert (await site.visitor().http.get("/healthz")).status_code == 200
+        assert asyncio.get_running_loop().time() - began < 8
+        assert await counts(site) == [None] * MANY
+        servers.revive()
+        for event in many:
+            page = await site.page(event)
+            await page.ask("hold", seats=[1])
+
+
+async def test_where_no_map_can_be_had_a_visitor_is_told_so(quick: Settings, servers: Embedded) -> None:
+    event = await make_event(quick, 4)
+    servers.servers["valkey"].ask_to_stop()
+    servers.servers["valkey"].wait_stopped()
+    async with visited_site(quick) as site:
+        with pytest.raises(Refusal) as refusal:
+            await site.visitor().get(f"/api/events/{event}/seats")
+        assert (refusal.value.status, refusal.value.problem["temporary"]) == (503, True)
+
+
+@pytest.fixture
+async def postgres(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(settings.database_url)
+    yield connection
+    await connection.close()
+
+
+async def test_an_event_that_cannot_be_opened_spoils_nothing_for_the_others(
+    quick: Settings, postgres: asyncpg.Connection
+) -> None:
+    """Its only category is gone, which nobody should have done by hand."""
+    broken, whole = await make_event(quick, 4), await make_event(quick, 4)
+    await postgres.execute("UPDATE categories SET deleted_at = now() WHERE event_id = $1", broken)
+    async with visited_site(quick) as site:
+        page = await site.page(whole)
+        await page.ask("hold", seats=[1])
+        await page.shows(1, 1)
+        with pytest.raises(Refusal) as refusal:
+            await site.visitor().get(f"/api/events/{broken}/plan")
+        assert refusal.value.status >= 400
+        later = await make_event(quick, 4)
+        async with asyncio.timeout(10):
+            await (await site.page(later)).ask("hold", seats=[1])
+        listed = await site.visitor().get("/api/events")
+        assert whole in [event["id"] for event in listed["events"]]
+
+
+async def test_a_new_event_is_listed_and_a_draft_is_not(
+    quick: Settings, postgres: asyncpg.Connection
+) -> None:
+    async with visited_site(quick) as site:
+        assert await counts(site) == []
+        event, draft = await make_event(quick, 4), await make_event(quick, 4)
+        await postgres.execute("UPDATE events SET status = 'draft' WHERE id = $1", draft)
+        visitor = site.visitor()
+        for _ in range(100):
+            if listed := (await visitor.get("/api/events"))["events"]:
+                break
+            await asyncio.sleep(0.05)
+        assert [found["id"] for found in listed] == [event]
+        with pytest.raises(Refusal) as refusal:
+            await visitor.get(f"/api/events/{draft}")
+        assert (refusal.value.code, refusal.value.status) == ("event_not_found", 404)
+
+
+async def test_after_a_gap_everybody_is_told_what_is_theirs_even_if_it_fails_at_first(
+    quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = await make_event(quick, 40)
+    async with visited_site(quick) as site:
+        pages = [await site.page(event) for _ in range(5)]
+        for seat, page in enumerate(pages):
+            await page.ask("hold", seats=[seat])
+        decide, failures = Desk.decide, iter(range(8))
+
+        async def fails_at_first(desk: Desk, *args: object, **options: object) -> object:
+            if type(args[1]).__name__ == "ReadMine" and next(failures, None) is not None:
+                raise Unavailable("It is busy.")
+            return await decide(desk, *args, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(Desk, "decide", fails_at_first)
+        async with Redis.from_url(quick.redis_url) as redis:
+            await redis.flushall()
+        for page in pages:
+            await until(lambda page=page: page.news()[-1]["reason"] == "lost", 5)
