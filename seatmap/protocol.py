@@ -160,7 +160,7 @@ class MineState(Struct, frozen=True, kw_only=True, tag="mine", tag_field="type")
     extendable: bool = False
     checkout: str = ""
     checkout_seats: Seats = ()
-    reason: str = ""  # why it changed without my asking: expired, lost, blocked, …
+    reason: str = ""  # why it changed without my asking: expired, lost; else empty
 
 
 class Hello(Struct, frozen=True, kw_only=True, tag="hello", tag_field="type"):
