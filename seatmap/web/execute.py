@@ -13,6 +13,8 @@ from seatmap.protocol import MineState
 from seatmap.web.room import Room
 from seatmap.web.session import mine_state
 
+TOTAL_MAX = (1 << 53) - 1  # what every part, the browser's too, still counts exactly
+
 
 class Counter:
     """Carries out the commands of visitors."""
@@ -25,6 +27,7 @@ class Counter:
         """The command's result. Raises Refused or Unavailable, in words for the visitor."""
         try:
             _check_seats(room, command)
+            _check_order(command)
             match command:
                 case protocol.Book():
                     return await self._book(room, visitor, command)
@@ -96,3 +99,14 @@ def _check_seats(room: Room, command: protocol.Command) -> None:
     bad = [seat for seat in seats if not 0 <= seat <= last]
     if bad:
         raise Refused("seat_out_of_range", f"The seats of this event are 0 to {last}.", seats=bad)
+
+
+def _check_order(command: protocol.Command) -> None:
+    """What Postgres could not keep, which would only show when the seats are already being booked."""
+    if not isinstance(command, protocol.Book):
+        return
+    if command.total > TOTAL_MAX:
+        raise Refused("invalid", f"The total may be {TOTAL_MAX} at most.")
+    for field in ("name", "email"):
+        if "\0" in getattr(command, field):
+            raise Refused("invalid", f"The {field} has a character that cannot be kept.")
