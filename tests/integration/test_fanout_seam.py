@@ -1,0 +1,242 @@
+"""The seam between the hub and uvicorn: FanoutProtocol uses what uvicorn does not promise to keep."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from msgspec.structs import replace
+from running_site import _Server
+from site_clients import Page, make_event, order, until, visited_site
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.asyncio.client import ClientConnection, connect
+
+from seatmap.config import Settings
+from seatmap.live import hub
+from seatmap.protocol import websocket_binary
+from seatmap.web.screens import AsgiScreen, DirectScreen, FanoutProtocol, PageScreen, screen_of
+from seatmap.web.serve import listen
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class Stage:
+    """An application that opens the best screen for each connection and lets the test drive it."""
+
+    def __init__(self) -> None:
+        self.screens: list[PageScreen] = []
+        self.ended: list[PageScreen] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        websocket = WebSocket(scope, receive, send)
+        await websocket.accept()
+        screen = screen_of(websocket)
+        self.screens.append(screen)
+        try:
+            while (await websocket.receive())["type"] != "websocket.disconnect":
+                pass
+        except WebSocketDisconnect:
+            pass
+        finally:
+            self.ended.append(screen)
+            await screen.close()
+
+
+@asynccontextmanager
+async def serving(app: App, protocol: type[WebSocketsSansIOProtocol], **options: Any) -> AsyncIterator[str]:
+    listener = listen("127.0.0.1", 0)
+    config = uvicorn.Config(
+        app,
+        ws=protocol,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=1,
+        **options,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield f"ws://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+@asynccontextmanager
+async def staged(
+    protocol: type[WebSocketsSansIOProtocol],
+) -> AsyncIterator[tuple[PageScreen, ClientConnection]]:
+    """A screen, and the client that looks at it."""
+    stage = Stage()
+    async with serving(stage, protocol) as url, connect(url, compression=None) as client:
+        await until(lambda: stage.screens)
+        yield stage.screens[0], client
+
+
+PROTOCOLS = [FanoutProtocol, WebSocketsSansIOProtocol]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "kind"), [(FanoutProtocol, DirectScreen), (WebSocketsSansIOProtocol, AsgiScreen)]
+)
+async def test_the_door_is_used_where_there_is_one(protocol: Any, kind: type[PageScreen]) -> None:
+    async with staged(protocol) as (screen, _):
+        assert type(screen) is kind
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("size", [0, 125, 126, 70_000])
+async def test_a_frame_arrives_as_it_was_shown(protocol: Any, size: int) -> None:
+    async with staged(protocol) as (screen, client):
+        payload = bytes(i % 251 for i in range(size))
+        screen.show(payload, websocket_binary(payload))
+        screen.tell("Parkett, Reihe Ä 🎭".encode())
+        assert await client.recv() == payload
+        assert await client.recv() == "Parkett, Reihe Ä 🎭"
+        await until(lambda: screen.backlog() == 0)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_frames_and_texts_keep_their_order(protocol: Any) -> None:
+    async with staged(protocol) as (screen, client):
+        for i in range(100):
+            screen.show(bytes([i]), websocket_binary(bytes([i])))
+            screen.tell(str(i).encode())
+        assert [await client.recv() for _ in range(200)] == [
+            part for i in range(100) for part in (bytes([i]), str(i))
+        ]
+
+
+async def test_pings_are_answered_between_frames_written_through_the_door() -> None:
+    async with staged(FanoutProtocol) as (screen, client):
+        for _ in range(3):
+            screen.show(b"frame", websocket_binary(b"frame"))
+            await asyncio.wait_for(await client.ping(), 10)
+            assert await client.recv() == b"frame"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_screen_whose_page_left_is_gone_and_takes_no_more(protocol: Any) -> None:
+    async with staged(protocol) as (screen, client):
+        assert screen.backlog() == 0
+        await client.close()
+        await until(lambda: screen.backlog() < 0)
+        screen.show(b"x", websocket_binary(b"x"))
+        screen.tell(b"x")
+        screen.abort()
+
+
+async def test_an_aborted_screen_ends_its_connection_at_once() -> None:
+    async with staged(FanoutProtocol) as (screen, client):
+        screen.abort()
+        assert screen.backlog() < 0
+        async with asyncio.timeout(10):
+            await client.wait_closed()
+
+
+async def test_private_messages_to_a_page_that_does_not_read_are_bounded() -> None:
+    stage = Stage()
+    async with serving(stage, FanoutProtocol) as url:
+        with unread(url) as connection:
+            await shake_hands(connection, url)
+            await until(lambda: stage.screens)
+            screen, text = stage.screens[0], b"x" * 65_536
+            for _ in range(200):  # 13 MB, of which the kernel takes a few
+                screen.tell(text)
+                await asyncio.sleep(0)
+            assert screen.backlog() < 0
+            await until(lambda: stage.ended)
+
+
+async def test_a_peer_that_answers_no_ping_is_cut_off_whatever_is_unsent() -> None:
+    stage = Stage()
+    async with serving(stage, FanoutProtocol, ws_ping_interval=0.2, ws_ping_timeout=0.2) as url:
+        with unread(url) as connection:
+            await shake_hands(connection, url)
+            await until(lambda: stage.screens)
+            payload = b"x" * 65_536
+            for _ in range(100):
+                stage.screens[0].show(payload, websocket_binary(payload))
+            await until(lambda: stage.ended)
+
+
+def unread(url: str) -> socket.socket:
+    """A connection on which nobody reads, with small buffers."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.setblocking(False)
+    return connection
+
+
+async def shake_hands(connection: socket.socket, url: str, path: str = "/") -> None:
+    """The websocket's handshake by hand, of which not even the answer is read."""
+    host, port = url.rpartition("//")[2].split(":")
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(connection, (host, int(port)))
+    request = (
+        f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    await loop.sock_sendall(connection, request.encode())
+
+
+# ---- the whole site on it ----
+
+
+async def sell(ada: Page, bob: Page) -> None:
+    hold = await ada.ask("hold", seats=[1])
+    await bob.shows(1, 1)
+    await ada.ask("book", **order(hold))
+    await bob.shows(1, 2)
+    await bob.ask("hold", seats=[2])
+    await ada.shows(2, 1)
+
+
+async def test_the_site_works_without_the_door(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("running_site.FanoutProtocol", WebSocketsSansIOProtocol)
+    event = await make_event(settings)
+    async with visited_site(settings) as site:
+        ada, bob = await site.page(event), await site.page(event)
+        await until(lambda: ada.frames and bob.frames, 3)
+        await sell(ada, bob)
+
+
+async def test_a_page_that_never_reads_is_cut_off_and_delays_nobody(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "LAG_SECONDS_MAX", 0.5)
+    event = await make_event(settings, 100_000)  # 25 kB each time that it asks for the map
+    async with visited_site(replace(settings, heartbeat_ms=200)) as site:
+        ada, bob = await site.page(event), await site.page(event)
+        await until(lambda: ada.viewers == 2)
+        with unread(site.url) as connection:
+            await shake_hands(connection, site.url, f"/ws/events/{event}")
+            await until(lambda: ada.viewers == 3)
+            sync = masked(b'{"type":"sync"}')
+            asking = asyncio.create_task(ask_for_ever(connection, sync))
+            began = asyncio.get_running_loop().time()
+            await sell(ada, bob)
+            assert asyncio.get_running_loop().time() - began < 5
+            seat = 10
+            while ada.viewers != 2:  # something has to change for a screen to lag behind
+                await ada.ask("release", hold_id=(await ada.ask("hold", seats=[seat]))["hold_id"])
+                seat += 1
+                assert seat < 2000, "it was never cut off"
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+
+
+async def ask_for_ever(connection: socket.socket, message: bytes) -> None:
+    while True:
+        await asyncio.get_running_loop().sock_sendall(connection, message)
+        await asyncio.sleep(0.001)
+
+
+def masked(text: bytes) -> bytes:
+    """A client's text message; its mask is zeros."""
+    return bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
