@@ -75,6 +75,11 @@ class Model:
     def order_of(self, visitor: str) -> str:
         return next((name for name, order in self.orders.items() if order.hold.visitor == visitor), "")
 
+    def has(self, visitor: str) -> object:
+        """All that is the visitor's, to compare."""
+        hold, order_id = self.holds.get(self.hold_of(visitor)), self.order_of(visitor)
+        return hold and (tuple(hold.seats), hold.extended), order_id
+
     def lives(self, hold: HoldRecord) -> bool:
         return hold.age < hold.lasts + LIMITS.grace_ms
 
@@ -237,6 +242,7 @@ class Machine(RuleBasedStateMachine):
         self.world = World(self.redis)
         self.model = Model()
         self.seen: dict[int, bytes] = {}  # the map after each batch, by version
+        self.version = 0  # after the last batch
         self.ids = [""]  # every hold id ever made, the newest last
         self.runner.run(self.start())
 
@@ -286,6 +292,7 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), size=st.integers(1, 5))
     def batch(self, data: st.DataObject, size: int) -> None:
         commands = [self.command(data) for _ in range(size)]
+        before = {visitor: self.model.has(visitor) for visitor in VISITORS}
         replies = self.runner.run(self.world.call(*commands))
         for command, reply in zip(commands, replies, strict=False):
             said = mine(reply.split(" ")[1:]) if reply.count(" ") == 6 else None
@@ -296,6 +303,16 @@ class Machine(RuleBasedStateMachine):
                 self.same_mine(command.visitor, said)  # type: ignore[union-attr]
                 if said.hold_id and said.hold_id not in self.ids:
                     self.ids.append(said.hold_id)
+        self.runner.run(self.everybody_was_told(before, int(replies[-1].split()[1])))
+
+    async def everybody_was_told(self, before: dict[str, object], version: int) -> None:
+        """Whoever has now something else than before this batch, and only what they have now."""
+        _, changes = await self.world.state.replay(1, Position(1, self.version))
+        self.version = version
+        told = {visitor: has for change in changes or () for visitor, _, has in change.touched}
+        assert {visitor for visitor in VISITORS if self.model.has(visitor) != before[visitor]} <= told.keys()
+        for visitor, has in told.items():
+            self.same_mine(visitor, has)
 
     @rule(minutes=st.sampled_from((2, 5, 5, 14)))
     def time_passes(self, minutes: int) -> None:

@@ -220,6 +220,13 @@ async def test_cancel_before_finish_and_the_late_finish_is_gone(world: World) ->
     await world.hold("ann", 4)
 
 
+async def test_cancel_of_an_undecided_order_tells_its_owner(world: World) -> None:
+    """Rule 25: whoever has no longer what they had is told, whoever sent the command."""
+    await world.begin("ann", "A", 3)
+    assert await world.one(Cancel("A", "bob", (3,))) == "OK 1"
+    assert (await world.log())[-1].touched == (("ann", "cancelled", Mine()),)
+
+
 # ---- EXPIRE ----
 
 

@@ -13,5 +13,5 @@ if order then
   orders.set(order_id, false)
   pending.set(order_id, false)
 end
-if freed > 0 then touch(id, 'cancelled') end
+if order or freed > 0 then touch(order and order.visitor or id, 'cancelled') end
 return 'OK ' .. int(freed)
