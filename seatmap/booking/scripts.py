@@ -35,7 +35,9 @@ def _batch() -> Script:
 
 
 BATCH = _batch()
-SNAPSHOT, REPLAY, UNDECIDED, SWAP = map(_script, map(_read, ("snapshot", "replay", "undecided", "swap")))
+SNAPSHOT, REPLAY, UNDECIDED, BEHIND, SWAP = map(
+    _script, map(_read, ("snapshot", "replay", "undecided", "behind", "swap"))
+)
 
 
 async def call(redis: Redis, script: Script, event_id: int, *args: Argument) -> tuple[Any, str]:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from seatmap.booking.scripts import REPLAY, SNAPSHOT, UNDECIDED, call, swap
+from seatmap.booking.scripts import BEHIND, REPLAY, SNAPSHOT, UNDECIDED, call, swap
 from seatmap.changes import decode
 from seatmap.connections import Argument, Redis
 from seatmap.errors import Recovering
@@ -100,6 +100,11 @@ class State:
     async def mark_rebuilding(self, event_id: int) -> None:
         """From now on this event answers RECOVERING, until a swap."""
         await self._redis.command("HSET", keys(event_id).meta, "rebuilding", 1)
+
+    async def mark_behind(self, event_id: int, epoch: int) -> bool:
+        """The same, if the event is still at `epoch`; whether it was."""
+        reply, _ = await call(self._redis, BEHIND, event_id, epoch)
+        return bool(reply)
 
     async def stage(
         self, event_id: int, epoch: int, statuses: bytes | bytearray, owners: Mapping[int, str]

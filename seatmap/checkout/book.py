@@ -11,7 +11,7 @@ import logging
 from seatmap.booking import commands
 from seatmap.checkout.stores import Stores
 from seatmap.errors import Refused, SeatmapError
-from seatmap.ledger import orders
+from seatmap.ledger import events, orders
 from seatmap.ledger.group import GroupCommit
 from seatmap.ledger.orders import Purchase, Verdict
 from seatmap.protocol import Book, Cancel
@@ -58,6 +58,8 @@ class Checkout:
             return False
         # The seats are back in their hold before the buyer is told, so that the next click finds them there.
         await self._tell_redis(event_id, commands.Finish(order.order_id.hex, verdict.outcome))
+        if verdict.reason == "wrong_epoch":
+            await self._compare_epochs(event_id, purchase.epoch)
         raise _refused(verdict)
 
     async def cancel(self, visitor: str, order: Cancel) -> None:
@@ -73,6 +75,15 @@ class Checkout:
     async def _write_down(self, purchase: Purchase, refusal: Refused) -> Verdict:
         """Redis alone refuses nobody: the order may have been booked by an earlier try."""
         return await orders.decide(self._stores.pool, purchase, "refused", refusal.code)
+
+    async def _compare_epochs(self, event_id: int, epoch: int) -> None:
+        """Have the event rebuilt if a rebuild that died has left Redis behind Postgres: nothing would commit."""
+        try:
+            event = await events.get(self._stores.pool, event_id)
+            if event is not None and event.epoch != epoch:
+                await self._stores.state.mark_behind(event_id, epoch)
+        except SeatmapError as error:
+            log.warning("event %s: the next refused order compares the epochs: %s", event_id, error)
 
     def _later(self, event_id: int, command: commands.Command) -> None:
         task = asyncio.get_running_loop().create_task(self._tell_redis(event_id, command))

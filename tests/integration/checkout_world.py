@@ -11,19 +11,21 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
+import pytest
 from booking_world import World
 from ledger_world import BACK, FRONT, active, make_event, run_sql
 
-from seatmap.booking.commands import Command, Hold
+from seatmap.booking.commands import Command, Hold, ReadMine
 from seatmap.checkout.book import Checkout
 from seatmap.checkout.rebuild import open_event
 from seatmap.checkout.resolve import resolve
 from seatmap.checkout.stores import Stores, open_stores
 from seatmap.config import Settings
 from seatmap.embedded import Embedded
-from seatmap.errors import Unavailable
+from seatmap.errors import Refused, Unavailable
 from seatmap.ledger.group import GroupCommit
 from seatmap.ledger.orders import Purchase, Verdict
+from seatmap.model import Mine
 from seatmap.protocol import Book
 
 PATIENT_S = 15.0
@@ -41,6 +43,9 @@ class Shop:
     async def hold(self, visitor: str, *seats: int) -> str:
         answer = await self.stores.desk.decide(self.event_id, Hold(visitor, "", seats))
         return answer.mine.hold_id
+
+    async def mine(self, visitor: str) -> Mine:
+        return (await self.stores.desk.decide(self.event_id, ReadMine(visitor))).mine
 
     async def book(self, visitor: str, order: Book, *, by: Checkout | None = None) -> bool:
         return await (by or self.checkout).book(self.event_id, visitor, order)
@@ -103,6 +108,13 @@ def an_order(hold_id: str, *seats: int, **changes: Any) -> Book:
         "email": "ada@example.org",
     }
     return Book(**(fields | changes))
+
+
+async def refused(call: Awaitable[object]) -> str:
+    """The code with which a call is refused."""
+    with pytest.raises(Refused) as refusal:
+        await call
+    return refusal.value.code
 
 
 async def until(happened: Callable[[], Awaitable[bool]]) -> None:
@@ -190,3 +202,23 @@ def stopped(servers: Embedded) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+async def restart(servers: Embedded) -> None:
+    """Redis ends and comes back with the data that it had, as another run."""
+    valkey = servers.servers["valkey"]
+    valkey.ask_to_stop()
+    valkey.wait_stopped()
+    servers.revive()
+
+
+async def reopen(shop: Shop) -> None:
+    """As the web processes do: until it worked."""
+
+    async def opened() -> bool:
+        try:
+            return await open_event(shop.stores, shop.event_id) is not None
+        except Unavailable:
+            return False
+
+    await until(opened)

@@ -2,31 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from uuid import uuid4
 
 import pytest
-from checkout_world import (
-    Forgetful,
-    Interrupted,
-    Paused,
-    Shop,
-    an_order,
-    open_shop,
-    price_of,
-    stopped,
-    through,
-    without_postgres,
-)
+from checkout_world import Forgetful, Paused, Shop, an_order, open_shop, price_of, refused, through
 from ledger_world import purchase
 
-from seatmap.booking.commands import Begin, Hold, ReadMine
 from seatmap.checkout.book import Checkout
-from seatmap.checkout.rebuild import rebuild
-from seatmap.checkout.resolve import resolve
+from seatmap.checkout.rebuild import open_event, rebuild
 from seatmap.config import Settings
-from seatmap.embedded import Embedded
-from seatmap.errors import Refused, Unavailable
-from seatmap.ledger import events, orders
+from seatmap.ledger import events
 from seatmap.ledger.group import GroupCommit
 from seatmap.model import Mine
 from seatmap.protocol import Book, Cancel
@@ -36,16 +20,6 @@ from seatmap.protocol import Book, Cancel
 async def shop(settings: Settings) -> AsyncIterator[Shop]:
     async with open_shop(settings) as shop:
         yield shop
-
-
-async def refused(call: Awaitable[object]) -> str:
-    with pytest.raises(Refused) as refusal:
-        await call
-    return refusal.value.code
-
-
-async def mine(shop: Shop, visitor: str) -> Mine:
-    return (await shop.stores.desk.decide(shop.event_id, ReadMine(visitor))).mine
 
 
 # ---- the straight way ----
@@ -59,7 +33,7 @@ async def test_book_is_remembered_by_both(shop: Shop) -> None:
     assert await shop.bookings() == {3: order.order_id, 4: order.order_id}
     assert await shop.owners() == {3: f"b|{order.order_id.hex}", 4: f"b|{order.order_id.hex}"}
     assert await shop.verdict(order) == ("committed", "")
-    assert await mine(shop, "ann") == Mine()
+    assert await shop.mine("ann") == Mine()
     await shop.check()
 
 
@@ -115,7 +89,7 @@ async def test_every_refusal_by_redis_is_a_verdict(shop: Shop) -> None:
     for code, order in wrong.items():
         assert await refused(shop.book("ann", order)) == code
         assert await shop.verdict(order) == ("refused", code)
-    assert (await mine(shop, "ann")).seats == (3, 4)
+    assert (await shop.mine("ann")).seats == (3, 4)
     again = Book(**{f: getattr(wrong["wrong_epoch"], f) for f in Book.__struct_fields__ if f != "epoch"})
     assert await refused(shop.book("ann", again)) == "wrong_epoch"
     assert await shop.bookings() == {}
@@ -198,7 +172,8 @@ async def test_refused_by_postgres(shop: Shop, code: str, happens: Callable[[Sho
     await happens(shop)
     assert await refused(shop.book("ann", order)) == code
     assert await shop.verdict(order) == ("refused", code)
-    back = await mine(shop, "ann")
+    await open_event(shop.stores, shop.event_id)  # a fenced epoch has it rebuilt
+    back = await shop.mine("ann")
     assert (back.hold_id, back.seats, back.order_id) == (order.hold_id, (3, 4), "")
     assert await refused(shop.book("ann", order)) == code
 
@@ -218,7 +193,7 @@ async def test_an_order_id_used_again_for_other_seats(shop: Shop) -> None:
     order = await shop.sell("ann", 3)
     hold_id = await shop.hold("ann", 4)
     assert await refused(shop.book("ann", an_order(hold_id, 4, order_id=order.order_id))) == "order_reused"
-    assert (await mine(shop, "ann")).seats == (4,)
+    assert (await shop.mine("ann")).seats == (4,)
     assert await shop.verdict(order) == ("committed", "")
     assert list(await shop.bookings()) == [3]
     await shop.check()
@@ -234,7 +209,7 @@ async def test_an_order_id_used_again_while_it_is_being_decided(shop: Shop) -> N
     assert await refused(shop.book("bob", theirs)) == "order_reused"
     ledger.let_through.set()
     assert await booking is True
-    assert (await mine(shop, "bob")).seats == (4,)
+    assert (await shop.mine("bob")).seats == (4,)
 
 
 async def test_an_order_id_used_again_after_its_order_was_cancelled(shop: Shop) -> None:
@@ -245,229 +220,8 @@ async def test_an_order_id_used_again_after_its_order_was_cancelled(shop: Shop) 
     again = an_order(await shop.hold("ann", 3), 3, order_id=order.order_id)
     assert await refused(shop.book("ann", again)) == "order_reused"
     assert await shop.bookings() == {}
-    assert (await mine(shop, "ann")).seats == (3,)
+    assert (await shop.mine("ann")).seats == (3,)
     await shop.check()
-
-
-# ---- crashes, and the resolver (rule 17) ----
-
-
-async def test_crash_between_begin_and_postgres(shop: Shop) -> None:
-    """Nobody retries: the tombstone is planted and the seats return to their hold."""
-    order = an_order(await shop.hold("ann", 3), 3)
-    broken = through(shop.stores, Interrupted(shop.stores.pool, committed=False))
-    with pytest.raises(Unavailable):
-        await shop.book("ann", order, by=broken)
-    assert (await mine(shop, "ann")).order_id == order.order_id.hex
-    await shop.settle()
-    assert await shop.verdict(order) == ("aborted", "order_aborted")
-    assert (await mine(shop, "ann")).seats == (3,)
-    assert await refused(shop.book("ann", order)) == "order_aborted"
-    await shop.check()
-
-
-async def test_crash_between_begin_and_postgres_of_a_hold_that_has_ended(shop: Shop) -> None:
-    order = an_order(await shop.hold("ann", 3), 3)
-    with pytest.raises(Unavailable):
-        await shop.book("ann", order, by=through(shop.stores, Interrupted(shop.stores.pool, committed=False)))
-    await shop.world.age(3_600_000)
-    await shop.settle()
-    assert await shop.owners() == {}
-    await shop.check()
-
-
-async def test_crash_between_the_commit_and_redis(shop: Shop) -> None:
-    """P2: acknowledged or not, what was committed is booked."""
-    order = an_order(await shop.hold("ann", 3), 3)
-    with pytest.raises(Unavailable):
-        await shop.book("ann", order, by=through(shop.stores, Interrupted(shop.stores.pool, committed=True)))
-    assert await shop.owners() == {3: f"p|{order.order_id.hex}"}
-    await shop.settle()
-    assert await shop.owners() == {3: f"b|{order.order_id.hex}"}
-    assert await shop.book("ann", order) is False
-    await shop.check()
-
-
-async def test_retry_before_the_resolver_goes_on_where_the_first_try_ended(shop: Shop) -> None:
-    order = an_order(await shop.hold("ann", 3), 3)
-    with pytest.raises(Unavailable):
-        await shop.book("ann", order, by=through(shop.stores, Interrupted(shop.stores.pool, committed=False)))
-    await shop.book("ann", order)
-    await shop.checkout.close()
-    assert list(await shop.bookings()) == [3]
-    assert await resolve(shop.stores, shop.event_id) == 0
-    await shop.check()
-
-
-async def test_the_resolver_before_a_late_commit(shop: Shop) -> None:
-    """Rule 17: whichever of tombstone and booking comes first has won."""
-    order = an_order(await shop.hold("ann", 3), 3)
-    ledger = Paused(shop.stores.pool)
-    late = asyncio.ensure_future(shop.book("ann", order, by=through(shop.stores, ledger)))
-    await ledger.reached.wait()
-    await shop.settle()
-    await shop.world.age(3_600_000)
-    winner = await shop.sell("bob", 3)
-    ledger.let_through.set()
-    assert await refused(late) == "order_aborted"
-    assert await shop.bookings() == {3: winner.order_id}
-    await shop.check()
-
-
-async def test_the_resolver_finds_a_commit_that_was_cancelled_since(shop: Shop) -> None:
-    """Rule 17: what the bookings say now, not what the verdict was."""
-    order = an_order(await shop.hold("ann", 3), 3)
-    await shop.book("ann", order, by=Forgetful(shop.stores))
-    await orders.cancel(shop.stores.pool, order.order_id, "ann")
-    await shop.settle()
-    assert await shop.owners() == {}
-    await shop.check()
-
-
-async def test_the_resolver_settles_an_order_id_that_was_used_before(shop: Shop) -> None:
-    """The verdict is that of another body: this one is refused and its seats go back."""
-    sold = await shop.sell("ann", 3)
-    hold_id = await shop.hold("ann", 4)
-    begin = Begin("ann", hold_id, sold.order_id.hex, uuid4().bytes.hex(), (4,))
-    await shop.stores.desk.decide(shop.event_id, begin)
-    await shop.settle()
-    assert (await mine(shop, "ann")).seats == (4,)
-    await shop.check()
-
-
-async def test_the_resolver_leaves_young_orders_alone(settings: Settings) -> None:
-    async with open_shop(settings, resolve_after_ms=600_000) as shop:
-        order = an_order(await shop.hold("ann", 3), 3)
-        broken = through(shop.stores, Interrupted(shop.stores.pool, committed=False))
-        with pytest.raises(Unavailable):
-            await shop.book("ann", order, by=broken)
-        assert await resolve(shop.stores, shop.event_id) == 0
-        assert await shop.verdict(order) is None
-
-
-# ---- cancel ----
-
-
-async def test_cancel_gives_the_seats_back_and_repeats(shop: Shop) -> None:
-    order = await shop.sell("ann", 3, 4)
-    for _ in range(2):
-        await shop.checkout.cancel("ann", Cancel(order_id=order.order_id))
-    await shop.checkout.close()
-    assert await shop.bookings() == {}
-    assert await shop.owners() == {}
-    await shop.sell("bob", 3)
-    await shop.checkout.cancel("ann", Cancel(order_id=order.order_id))
-    await shop.check()
-
-
-async def test_cancel_of_what_is_not_mine_or_no_order(shop: Shop) -> None:
-    order = await shop.sell("ann", 3)
-    assert await refused(shop.checkout.cancel("bob", Cancel(order_id=order.order_id))) == "order_not_found"
-    assert await refused(shop.checkout.cancel("ann", Cancel(order_id=uuid4()))) == "order_not_found"
-    lost = an_order("9-9", 4)
-    assert await refused(shop.book("ann", lost)) == "hold_expired"
-    assert await refused(shop.checkout.cancel("ann", Cancel(order_id=lost.order_id))) == "order_not_active"
-    await shop.check()
-
-
-async def test_a_late_finish_does_not_take_a_cancelled_seat_back(shop: Shop) -> None:
-    order = an_order(await shop.hold("ann", 3), 3)
-    forgetful = Forgetful(shop.stores)
-    await shop.book("ann", order, by=forgetful)
-    await shop.checkout.cancel("ann", Cancel(order_id=order.order_id))
-    await shop.checkout.close()
-    winner = await shop.sell("bob", 3)
-    (finish,) = forgetful.untold
-    assert (await shop.stores.desk.decide(shop.event_id, finish)).word == "GONE"
-    assert await shop.owners() == {3: f"b|{winner.order_id.hex}"}
-    await shop.check()
-
-
-async def test_a_late_cancel_does_not_free_a_seat_that_was_sold_since(shop: Shop) -> None:
-    order = await shop.sell("ann", 3)
-    forgetful = Forgetful(shop.stores)
-    await forgetful.cancel("ann", Cancel(order_id=order.order_id))
-    await shop.checkout.cancel("ann", Cancel(order_id=order.order_id))
-    await shop.checkout.close()
-    await shop.sell("bob", 3)
-    (cancel,) = forgetful.untold
-    assert (await shop.stores.desk.decide(shop.event_id, cancel)).fields == ("0",)
-    await shop.check()
-
-
-async def test_cancel_before_redis_knows_that_it_was_booked(shop: Shop) -> None:
-    order = an_order(await shop.hold("ann", 3), 3)
-    await shop.book("ann", order, by=Forgetful(shop.stores))
-    await shop.checkout.cancel("ann", Cancel(order_id=order.order_id))
-    await shop.checkout.close()
-    assert await shop.owners() == {}
-    await shop.hold("ann", 5)
-    await shop.check()
-
-
-async def test_cancel_while_the_order_is_being_decided(shop: Shop) -> None:
-    """There is nothing to cancel yet, and the order goes on."""
-    order = an_order(await shop.hold("ann", 3), 3)
-    ledger = Paused(shop.stores.pool)
-    booking = asyncio.ensure_future(shop.book("ann", order, by=through(shop.stores, ledger)))
-    await ledger.reached.wait()
-    assert await refused(shop.checkout.cancel("ann", Cancel(order_id=order.order_id))) == "order_not_found"
-    ledger.let_through.set()
-    assert await booking is True
-
-
-# ---- a store is away ----
-
-
-async def test_postgres_is_away(settings: Settings, servers: Embedded) -> None:
-    """Rule 12: unknown is not refused; the seats stay the buyer's, and the retry settles it."""
-    async with open_shop(settings, resolve_after_ms=600_000) as shop:
-        order = an_order(await shop.hold("ann", 3), 3)
-        lost = an_order("9-9", 4)
-        with without_postgres(servers):
-            with pytest.raises(Unavailable):
-                await shop.book("ann", order)
-            with pytest.raises(Unavailable):
-                await shop.book("bob", lost)
-            assert (await mine(shop, "ann")).order_seats == (3,)
-            assert (
-                await refused(shop.stores.desk.decide(shop.event_id, Hold("bob", "", (3,)))) == "seat_taken"
-            )
-            assert await shop.hold("bob", 4), "holds go on"
-            assert await resolve(shop.stores, shop.event_id) == 0
-        await shop.book("ann", order)
-        assert await refused(shop.book("bob", lost)) == "hold_expired"
-        assert await shop.bookings() == {3: order.order_id}
-        await shop.check()
-
-
-async def test_redis_is_away_when_the_verdict_is_there(settings: Settings, servers: Embedded) -> None:
-    """The acknowledgement does not wait for Redis; what it missed is the resolver's."""
-    async with open_shop(settings, command_timeout_ms=300) as shop:
-        order = an_order(await shop.hold("ann", 3), 3)
-        ledger = Paused(shop.stores.pool)
-        process = through(shop.stores, ledger)
-        booking = asyncio.ensure_future(shop.book("ann", order, by=process))
-        await ledger.reached.wait()
-        with stopped(servers):
-            ledger.let_through.set()
-            assert await booking is True
-            await process.close()
-        assert await shop.owners() == {3: f"p|{order.order_id.hex}"}
-        await shop.settle()
-        await shop.check()
-
-
-async def test_redis_is_away_before_the_order_began(settings: Settings, servers: Embedded) -> None:
-    """Rule 12: nothing is known, so nothing is written; the retry books."""
-    async with open_shop(settings, command_timeout_ms=300) as shop:
-        order = an_order(await shop.hold("ann", 3), 3)
-        with stopped(servers), pytest.raises(Unavailable):
-            await shop.book("ann", order)
-        assert await shop.verdict(order) is None
-        assert (await mine(shop, "ann")).seats == (3,)
-        assert await shop.book("ann", order)
-        await shop.check()
 
 
 async def test_total_is_what_the_buyer_saw(shop: Shop) -> None:

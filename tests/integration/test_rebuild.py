@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from checkout_world import Forgetful, Interrupted, Shop, an_order, open_shop, through, until
+from checkout_world import Forgetful, Interrupted, Shop, an_order, open_shop, reopen, restart, through
 from ledger_world import purchase
 
-from seatmap.booking.commands import Begin, Hold, ReadMine
+from seatmap.booking.commands import Begin, Hold
 from seatmap.checkout.rebuild import limits, open_event, rebuild
 from seatmap.config import Settings
 from seatmap.connections import Redis
 from seatmap.embedded import Embedded
-from seatmap.errors import Recovering, Refused, SeatmapError, Unavailable
+from seatmap.errors import Recovering, Refused, Unavailable
 from seatmap.ledger import events
 from seatmap.ledger.group import GroupCommit
 from seatmap.model import Mine, Status
@@ -24,10 +24,6 @@ async def shop(settings: Settings) -> AsyncIterator[Shop]:
     async with open_shop(settings) as shop:
         yield shop
         await shop.check()
-
-
-async def mine(shop: Shop, visitor: str) -> Mine:
-    return (await shop.stores.desk.decide(shop.event_id, ReadMine(visitor))).mine
 
 
 async def statuses(shop: Shop) -> bytes:
@@ -42,26 +38,6 @@ async def epoch_in_postgres(shop: Shop) -> int:
 
 async def wipe(shop: Shop) -> None:
     await shop.world.redis.command("FLUSHALL")
-
-
-async def restart(servers: Embedded) -> None:
-    """Redis ends and comes back with the data that it had, as another run."""
-    valkey = servers.servers["valkey"]
-    valkey.ask_to_stop()
-    valkey.wait_stopped()
-    servers.revive()
-
-
-async def reopen(shop: Shop) -> None:
-    """As the web processes do: until it worked."""
-
-    async def opened() -> bool:
-        try:
-            return await open_event(shop.stores, shop.event_id) is not None
-        except Unavailable:
-            return False
-
-    await until(opened)
 
 
 # ---- opening ----
@@ -126,7 +102,7 @@ async def test_wiped_bookings_are_back_and_holds_are_void(shop: Shop) -> None:
     assert rebuilt is not None
     assert (rebuilt.epoch, rebuilt.holds_kept) == (2, 0)
     assert await shop.owners() == {3: f"b|{order.order_id.hex}"}
-    assert (await mine(shop, "bob")) == Mine()
+    assert (await shop.mine("bob")) == Mine()
     with pytest.raises(Refused) as refused:
         await shop.book("bob", an_order(lost, 4))
     assert refused.value.code == "hold_expired"
@@ -170,13 +146,13 @@ async def test_wiped_after_the_commit_the_order_is_booked(shop: Shop) -> None:
 async def test_restarted_with_its_data_holds_are_kept(shop: Shop, servers: Embedded) -> None:
     """P5; rule 21: another run id serves nothing until the rebuild."""
     hold_id = await shop.hold("ann", 3, 4)
-    left = (await mine(shop, "ann")).expires_in_ms
+    left = (await shop.mine("ann")).expires_in_ms
     order = await shop.sell("bob", 7)
     await restart(servers)
     with pytest.raises(Unavailable):  # the old connections, then Recovering
         await shop.hold("eve", 5)
     await reopen(shop)
-    again = await mine(shop, "ann")
+    again = await shop.mine("ann")
     assert (again.hold_id, again.seats, again.extendable) == (hold_id, (3, 4), True)
     assert left - 30_000 < again.expires_in_ms <= left
     assert await shop.owners() == {3: f"h|{hold_id}", 4: f"h|{hold_id}", 7: f"b|{order.order_id.hex}"}
@@ -206,7 +182,7 @@ async def test_rolled_back_to_an_older_state(shop: Shop, servers: Embedded) -> N
     await put_back(shop, older)
     await restart(servers)
     await reopen(shop)
-    again = await mine(shop, "ann")
+    again = await shop.mine("ann")
     assert (again.hold_id, again.seats) == (hold_id, (5,))
     assert await shop.owners() == {
         3: f"b|{bought[3].hex}",
@@ -248,7 +224,7 @@ async def test_an_undecided_order_without_a_booking_returns_to_its_hold(shop: Sh
     rebuilt = await rebuild(shop.stores, shop.event_id)
     assert rebuilt is not None
     assert (rebuilt.holds_kept, rebuilt.holds_lost) == (1, 0)
-    again = await mine(shop, "ann")
+    again = await shop.mine("ann")
     assert (again.hold_id, again.seats, again.order_id) == (order.hold_id, (3,), "")
     assert await shop.book("ann", order) is True
 
@@ -260,7 +236,7 @@ async def test_an_undecided_order_that_was_committed_is_booked(shop: Shop) -> No
         await shop.book("ann", order, by=broken)
     await rebuild(shop.stores, shop.event_id)
     assert await shop.owners() == dict.fromkeys((3, 4), f"b|{order.order_id.hex}")
-    assert await mine(shop, "ann") == Mine()
+    assert await shop.mine("ann") == Mine()
     assert await shop.book("ann", order) is False
 
 
@@ -284,92 +260,3 @@ async def test_nothing_is_undecided_after_a_rebuild(shop: Shop) -> None:
     )
     await rebuild(shop.stores, shop.event_id)
     assert await shop.stores.state.undecided(shop.event_id, age_ms=0) == []
-
-
-# ---- two rebuilders (rule 19) ----
-
-
-async def test_of_two_rebuilders_the_later_epoch_wins(shop: Shop) -> None:
-    """The slower one does not step back behind what has been decided since."""
-    stores, event_id = shop.stores, shop.event_id
-    event = await events.get(stores.pool, event_id)
-    assert event is not None
-    slow = await events.raise_epoch(stores.pool, event_id)
-    run_id = await stores.state.stage(event_id, slow, bytes(event.seat_count), {})
-    fast = await rebuild(stores, event_id)
-    assert fast is not None
-    assert fast.epoch == slow + 1
-    hold_id = await shop.hold("ann", 3)
-    assert await stores.state.swap(event_id, slow, run_id, limits(event, stores.settings)) is None
-    assert (await mine(shop, "ann")).hold_id == hold_id
-    assert await shop.world.redis.command("KEYS", f"*:{slow}") == []
-
-
-async def test_rebuilders_at_once_end_in_the_highest_epoch(shop: Shop) -> None:
-    await shop.sell("ann", 3)
-    hold_id = await shop.hold("bob", 4)
-    told = await asyncio.gather(*(rebuild(shop.stores, shop.event_id) for _ in range(5)))
-    assert max(done.epoch for done in told if done) == (await shop.world.position()).epoch == 6
-    assert (await mine(shop, "bob")).hold_id == hold_id
-
-
-async def test_staged_on_another_server_than_the_one_reached_now(shop: Shop, servers: Embedded) -> None:
-    """A restart between staging and swapping: the swap must not adopt a state that nobody has checked."""
-    stores, event_id = shop.stores, shop.event_id
-    event = await events.get(stores.pool, event_id)
-    assert event is not None
-    epoch = await events.raise_epoch(stores.pool, event_id)
-    run_id = await stores.state.stage(event_id, epoch, bytes(event.seat_count), {})
-    await restart(servers)
-
-    async def answered() -> bool:
-        try:
-            assert await stores.state.swap(event_id, epoch, run_id, limits(event, stores.settings)) is None
-        except SeatmapError:
-            return False  # a connection of before
-        return True
-
-    await until(answered)
-    await reopen(shop)
-
-
-async def test_a_rebuilder_that_dies_half_way_leaves_the_event_closed_until_the_next(shop: Shop) -> None:
-    await shop.stores.state.mark_rebuilding(shop.event_id)
-    await events.raise_epoch(shop.stores.pool, shop.event_id)
-    with pytest.raises(Recovering):
-        await shop.hold("ann", 3)
-    assert await open_event(shop.stores, shop.event_id) is not None
-    await shop.hold("ann", 3)
-
-
-async def test_sales_during_a_rebuild(shop: Shop) -> None:
-    """P1 and P2: whatever is told while the event is rebuilt again and again stands in both stores."""
-    done = asyncio.Event()
-    booked: list[int] = []
-
-    async def buyer(name: int) -> None:
-        for seat in range(20):
-            try:
-                if await shop.book(
-                    f"v{name}-{seat}", an_order(await shop.hold(f"v{name}-{seat}", seat), seat)
-                ):
-                    booked.append(seat)
-            except SeatmapError:
-                continue
-
-    async def rebuilder() -> None:
-        while not done.is_set():
-            await rebuild(shop.stores, shop.event_id)
-
-    rebuilding = asyncio.ensure_future(rebuilder())
-    await asyncio.gather(*map(buyer, range(4)))
-    done.set()
-    await rebuilding
-    assert len(set(booked)) == len(booked)
-    assert set(booked) <= set(await shop.bookings())
-
-    async def settled() -> bool:
-        await shop.checkout.close()
-        return not await shop.stores.state.undecided(shop.event_id, age_ms=0)
-
-    await until(settled)

@@ -9,12 +9,19 @@ import pytest
 
 from seatmap.booking import commands
 from seatmap.booking.commands import GOOD, Answer, Command, refusal
-from seatmap.booking.scripts import BATCH, LUA, REPLAY, RULES, SNAPSHOT, SWAP, UNDECIDED, Script
+from seatmap.booking.scripts import BATCH, BEHIND, LUA, REPLAY, RULES, SNAPSHOT, SWAP, UNDECIDED, Script
 from seatmap.errors import REFUSALS, Refused, Unavailable
 from seatmap.keys import Keys
 from seatmap.model import Position
 
-SCRIPTS = {"batch": BATCH, "snapshot": SNAPSHOT, "replay": REPLAY, "undecided": UNDECIDED, "swap": SWAP}
+SCRIPTS = {
+    "batch": BATCH,
+    "behind": BEHIND,
+    "snapshot": SNAPSHOT,
+    "replay": REPLAY,
+    "undecided": UNDECIDED,
+    "swap": SWAP,
+}
 STRUCTS: dict[str, type[msgspec.Struct]] = {
     struct.__struct_config__.tag: struct for struct in get_args(Command)
 }
