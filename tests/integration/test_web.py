@@ -1,7 +1,6 @@
 """The site as its visitors see it: pages that follow each other, privacy, resuming, expiry, loss, health."""
 
 from collections.abc import AsyncIterator
-from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -212,7 +211,9 @@ async def test_orders_are_shown_to_their_owner_only(site: Site, event: int) -> N
     assert (await ada.get(f"/api/orders/{booked['id']}"))["status"] == "confirmed"
 
 
-@pytest.mark.parametrize("order_id", ["1", "x" * 300, str(uuid4()), "%00", "%F0%9F%8E%AD"])
+@pytest.mark.parametrize(
+    "order_id", ["1", "x" * 300, "0190a0a0-0000-7000-8000-000000000000", "%00", "%F0%9F%8E%AD"]
+)
 async def test_an_order_that_nobody_has_is_not_found(site: Site, order_id: str) -> None:
     with pytest.raises(Refusal) as refusal:
         await site.visitor().get(f"/api/orders/{order_id}")
