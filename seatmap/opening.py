@@ -100,6 +100,8 @@ async def _until_done(pool: Pool, settings: Settings, job_id: int, progress: Pro
                 progress(job.done, job.total)
             if job.state == "done":
                 return
+            if working.done():
+                working.result()  # raises what ended it
             if job.state == "failed":
                 raise Unavailable(f"The seats could not be made: {job.error}.")
             if time.monotonic() - moved > STUCK_SECONDS:
