@@ -99,6 +99,8 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "unknown_command": (400, "Unknown command", "There is no such command."),
     "too_large": (413, "Too large", "The message is larger than is accepted."),
     "wrong_origin": (403, "Not from here", "This site does not take commands from other sites."),
+    "sign_in_required": (401, "Sign in first", "This is for people with an account; sign in first."),
+    "forbidden": (403, "Not allowed", "Your account may not do this."),
     "not_found": (404, "Not found", "There is nothing here."),
     "method_not_allowed": (405, "Method not allowed", "This address does not take that method."),
     "event_not_found": (404, "No such event", "There is no such event; see GET /api/events."),
@@ -121,5 +123,4 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "order_reused": (409, "Order id reused", "This order id was used for other seats; make a new one."),
     "order_aborted": (409, "The order was given up", "The order took too long and was given up; try again."),
     "order_not_active": (409, "Not active", "This order is not active any more."),
-    "too_fast": (429, "Too fast", "One command at a time; wait for the answer to the last."),
 }

@@ -24,6 +24,15 @@ class Status(IntEnum):
     blocked = 3
 
 
+class Role(IntEnum):
+    """What an account may do: each includes those before it."""
+
+    buyer = 0
+    viewer = 1  # looks at events, orders and the dashboard
+    box_office = 2  # sells, reseats, refunds
+    admin = 3  # settings, events, users
+
+
 class Position(NamedTuple):
     """A point in an event's history: `version` grows by one per change, `epoch` per rebuild of Redis."""
 
@@ -32,6 +41,16 @@ class Position(NamedTuple):
 
 
 NOWHERE = Position(0, 0)  # since here, everything is new: the snapshot
+
+
+class User(Struct, frozen=True, kw_only=True):
+    """An account. `verified` says that its email address is known to be its owner's."""
+
+    id: int
+    email: str
+    name: str
+    role: Role = Role.buyer
+    verified: bool = False
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):

@@ -194,18 +194,15 @@ def decode_command(message: bytes | str) -> Command:
     """One command from JSON text. Refuses with malformed, unknown_command, invalid or too_large."""
     if len(message) > MESSAGE_BYTES_MAX:
         raise Refused("too_large", f"A message may have {MESSAGE_BYTES_MAX} bytes.")
-    with _refusing():
+    with _refusing(of_type="unknown_command"):
         return _decoder.decode(message)
 
 
-def decode_fields(name: str, body: bytes) -> Command:
-    """The command `name` from a JSON object of its fields, as HTTP carries it. Refuses as `decode_command`."""
+def decode_as(kind: Any, body: bytes) -> Any:
+    """A JSON body as a Struct (or another type). Refuses with malformed or invalid."""
     with _refusing():
-        fields = msgspec.json.decode(body or b"{}")
-        if not isinstance(fields, dict) or fields.get("type", name) != name:
-            raise Refused("invalid", f"The body should be a JSON object with the fields of {name}.")
-        command: Command = msgspec.convert({**fields, "type": name}, _KINDS[name])  # type: ignore[assignment]
-        return command
+        # In two steps, so that what is no JSON is told from what is the wrong JSON.
+        return msgspec.convert(msgspec.json.decode(body or b"{}"), kind)
 
 
 _SENTENCES = {
@@ -215,13 +212,13 @@ _SENTENCES = {
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def _refusing(*, of_type: str = "invalid") -> Iterator[None]:
     try:
         yield
     except msgspec.ValidationError as error:
         text = str(error)
         if "$.type" in text or "`type`" in text:
-            raise Refused("unknown_command", f"{text}; known: {', '.join(_KINDS)}.") from None
+            raise Refused(of_type, f"{text}; known: {', '.join(_KINDS)}.") from None
         raise Refused("invalid", _SENTENCES.get(text.rpartition("`$.")[2].strip("`"), f"{text}.")) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused("malformed", f"The message is not valid JSON: {error}.") from None

@@ -1,164 +1,216 @@
 """The HTTP API: reading events, plans and seats, and the commands for people who integrate."""
 
-from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
-from starlette.requests import Request
+from msgspec import UNSET, Raw, Struct, UnsetType
 from starlette.responses import Response
-from starlette.routing import Route
 
 from seatmap import protocol
 from seatmap.errors import Refused
 from seatmap.ledger import orders
-from seatmap.model import Event, Status
-from seatmap.protocol import decode_fields
+from seatmap.model import Category, Event, Order, Status
+from seatmap.protocol import MineState
+from seatmap.web.endpoint import Access, Call, Endpoint, Handle, json, path_number
 from seatmap.web.execute import Counter
-from seatmap.web.guard import check_origin, is_https, read_body
 from seatmap.web.listing import seats_as_json, zone
 from seatmap.web.room import Room, sale_of
 from seatmap.web.rooms import Rooms
-from seatmap.web.visitor import Visitors
-
-COMMANDS = ("hold", "release", "extend", "book", "cancel")
-
-PRIVATE = {"cache-control": "no-store"}
-
-_encode = msgspec.json.Encoder().encode
 
 
-def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """An answer in JSON."""
-    return Response(_encode(value), status, headers, "application/json")
+class Counts(Struct, frozen=True):
+    """How many seats have each status."""
+
+    available: int
+    held: int
+    booked: int
+    blocked: int
+
+
+class EventView(Struct, frozen=True, kw_only=True):
+    """An event as everybody may see it. `counts` is null while this process has no map of it."""
+
+    id: int
+    name: str
+    description: str
+    venue: str
+    starts_at: datetime
+    timezone: str
+    status: str
+    sale: str
+    on_sale_from: datetime | None
+    on_sale_until: datetime | None
+    plan_version: int
+    seat_count: int
+    currency: str
+    seats_per_visitor: int
+    categories: tuple[Category, ...]
+    counts: Counts | None
+
+
+class EventList(Struct, frozen=True):
+    """The published events, the next first."""
+
+    events: list[EventView]
+
+
+class SeatView(Struct, frozen=True):
+    """One seat at a position."""
+
+    index: int
+    label: str
+    category: str
+    price: int
+    status: str
+
+
+class SeatsView(Struct, frozen=True, kw_only=True):
+    """A map at one position: `seats`, or with ?compact=1 `statuses`, a digit per seat."""
+
+    event_id: int
+    epoch: int
+    version: int
+    plan_version: int
+    counts: Counts
+    seats: list[SeatView] | UnsetType = UNSET
+    statuses: str | UnsetType = UNSET
+
+
+class OrderList(Struct, frozen=True):
+    """Orders, the newest first."""
+
+    orders: list[Order]
 
 
 class Api:
-    """The routes under /api."""
+    """The endpoints under /api that need no account."""
 
-    def __init__(self, rooms: Rooms, counter: Counter, visitors: Visitors) -> None:
+    def __init__(self, rooms: Rooms, counter: Counter) -> None:
         self._rooms = rooms
         self._counter = counter
-        self._visitors = visitors
 
-    def routes(self) -> list[Route]:
-        """Every route of the API."""
-        events = [
-            Route("/api/events", self.events),
-            Route("/api/events/{event_id}", self.event),
-            Route("/api/events/{event_id}/plan", self.plan),
-            Route("/api/events/{event_id}/seats", self.seats),
-            Route("/api/events/{event_id}/mine", self.mine),
-            Route("/api/orders", self.orders),
-            Route("/api/orders/{order_id}", self.order),
+    def endpoints(self) -> list[Endpoint]:
+        """All of them."""
+
+        def read(
+            path: str, handle: Handle, summary: str, answer: Any, access: Access = Access.public
+        ) -> Endpoint:
+            return Endpoint(
+                method="GET",
+                path=path,
+                handle=handle,
+                access=access,
+                tag="map",
+                summary=summary,
+                answer=answer,
+            )
+
+        def command(kind: Any, summary: str, answer: Any) -> Endpoint:
+            name = kind.__struct_config__.tag
+            return Endpoint(
+                method="POST",
+                path=f"/api/events/{{event_id}}/{name}",
+                handle=self._execute,
+                access=Access.visitor,
+                tag="commands",
+                summary=summary,
+                body=kind,
+                answer=answer,
+            )
+
+        one = "/api/events/{event_id}"
+        return [
+            read("/api/events", self.events, "The published events", EventList),
+            read(one, self.event, "One event", EventView),
+            read(f"{one}/plan", self.plan, "Its plan, the same bytes until it changes", None),
+            read(f"{one}/seats", self.seats, "Its seats at one position", SeatsView),
+            read(f"{one}/mine", self.mine, "What is mine in it", MineState, Access.visitor),
+            read("/api/orders", self.orders, "My orders", OrderList),
+            read("/api/orders/{order_id}", self.order, "One of my orders", Order),
+            command(protocol.Hold, "Add seats to my hold, all or none", MineState),
+            command(protocol.Release, "Give seats of my hold back", MineState),
+            command(protocol.Extend, "Give my hold more time, once", MineState),
+            command(protocol.Book, "Buy exactly my hold", Order),
+            command(protocol.Cancel, "Give an order back", Order),
         ]
-        commands = [
-            Route(f"/api/events/{{event_id}}/{name}", self._command(name), methods=["POST"])
-            for name in COMMANDS
-        ]
-        return [*events, *commands]
 
     # ---- reading ----
 
-    async def events(self, request: Request) -> Response:
-        """GET /api/events"""
-        return json({"events": [self._event(event) for event in self._rooms.listed]})
+    async def events(self, call: Call) -> EventList:
+        return EventList([self._view(event) for event in self._rooms.listed])
 
-    async def event(self, request: Request) -> Response:
-        """GET /api/events/{id}"""
-        room = await self._room(request)
-        return json(self._event(room.event))
+    async def event(self, call: Call) -> EventView:
+        return self._view((await self._room(call)).event)
 
-    def _event(self, event: Event) -> dict[str, Any]:
+    def _view(self, event: Event) -> EventView:
         room = self._rooms.known(event.id)
-        return {
-            "id": event.id,
-            "name": event.name,
-            "description": event.description,
-            "venue": event.venue,
-            "starts_at": event.starts_at.astimezone(zone(event.timezone)).isoformat(),
-            "timezone": event.timezone,
-            "status": event.status,
-            "sale": sale_of(event),
-            "on_sale_from": event.on_sale_from,
-            "on_sale_until": event.on_sale_until,
-            "plan_version": event.plan_version,
-            "seat_count": event.seat_count,
-            "currency": event.currency,
-            "seats_per_visitor": event.seats_per_visitor,
-            "categories": event.categories,
-            "counts": room.counts() if room else None,
-        }
+        return EventView(
+            id=event.id,
+            name=event.name,
+            description=event.description,
+            venue=event.venue,
+            starts_at=event.starts_at.astimezone(zone(event.timezone)),
+            timezone=event.timezone,
+            status=event.status,
+            sale=sale_of(event),
+            on_sale_from=event.on_sale_from,
+            on_sale_until=event.on_sale_until,
+            plan_version=event.plan_version,
+            seat_count=event.seat_count,
+            currency=event.currency,
+            seats_per_visitor=event.seats_per_visitor,
+            categories=event.categories,
+            counts=Counts(**room.counts()) if room else None,
+        )
 
-    async def plan(self, request: Request) -> Response:
-        """GET /api/events/{id}/plan: the same bytes until the plan changes."""
-        room = await self._room(request)
+    async def plan(self, call: Call) -> Response:
+        room = await self._room(call)
         tag = f'"{room.event.id}-{room.event.plan_version}"'
         headers = {"etag": tag, "cache-control": "no-cache"}
-        if request.headers.get("if-none-match") == tag:
+        if call.request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
         return Response(room.facts.plan, 200, headers, "application/json")
 
-    async def seats(self, request: Request) -> Response:
-        """GET /api/events/{id}/seats: a snapshot. With ?compact=1 the statuses are one string of digits."""
-        room = await self._room(request)
+    async def seats(self, call: Call) -> Response:
+        room = await self._room(call)
         replica, table = room.watch.replica, room.facts.table
-        head = {
+        head: dict[str, Any] = {
             "event_id": room.event.id,
             "epoch": replica.position.epoch,
             "version": replica.position.version,
             "plan_version": replica.plan_version,
             "counts": room.counts(),
         }
-        if request.query_params.get("compact"):
-            digits = bytes(replica.statuses).translate(_DIGITS).decode()
-            return json({**head, "statuses": digits})
-        listed = await seats_as_json(table, bytes(replica.statuses))
-        return json({**head, "seats": msgspec.Raw(listed)})
+        if call.request.query_params.get("compact"):
+            return json({**head, "statuses": bytes(replica.statuses).translate(_DIGITS).decode()})
+        return json({**head, "seats": Raw(await seats_as_json(table, bytes(replica.statuses)))})
 
-    async def mine(self, request: Request) -> Response:
-        """GET /api/events/{id}/mine"""
-        return await self._execute(request, await self._room(request), protocol.Mine())
+    async def mine(self, call: Call) -> MineState | Order:
+        return await self._counter.execute(await self._room(call), call.caller.visitor, protocol.Mine())
 
-    async def orders(self, request: Request) -> Response:
-        """GET /api/orders"""
-        visitor = self._known(request)
-        found = await orders.of_visitor(self._rooms.stores.pool, visitor) if visitor else []
-        return json({"orders": found}, 200, PRIVATE)
+    async def orders(self, call: Call) -> OrderList:
+        visitor = call.caller.visitor
+        return OrderList(await orders.of_visitor(self._rooms.stores.pool, visitor) if visitor else [])
 
-    async def order(self, request: Request) -> Response:
-        """GET /api/orders/{order_id}"""
-        visitor = self._known(request)
+    async def order(self, call: Call) -> Order:
         try:
-            order_id = UUID(request.path_params["order_id"])
+            order_id = UUID(call.request.path_params["order_id"])
         except ValueError:
             raise Refused("order_not_found") from None
+        visitor = call.caller.visitor
         order = await orders.get(self._rooms.stores.pool, order_id, visitor) if visitor else None
         if order is None:
             raise Refused("order_not_found")
-        return json(order, 200, PRIVATE)
-
-    def _known(self, request: Request) -> str | None:
-        """Who asks, if we have met. Reading makes nobody a visitor: a page's first requests run at once."""
-        return self._visitors.read(request.headers, https=is_https(request.scope))
+        return order
 
     # ---- commands ----
 
-    def _command(self, name: str) -> Callable[[Request], Awaitable[Response]]:
-        async def carry_out(request: Request) -> Response:
-            check_origin(request.scope, request.headers, self._rooms.stores.settings.origins)
-            command = decode_fields(name, await read_body(request))
-            return await self._execute(request, await self._room(request), command)
+    async def _execute(self, call: Call) -> MineState | Order:
+        return await self._counter.execute(await self._room(call), call.caller.visitor, call.body)
 
-        carry_out.__doc__ = f"POST /api/events/{{id}}/{name}"
-        return carry_out
-
-    async def _execute(self, request: Request, room: Room, command: protocol.Command) -> Response:
-        visitor, headers = self._visitors.greet(request.scope, request.headers)
-        return json(await self._counter.execute(room, visitor, command), 200, {**PRIVATE, **headers})
-
-    async def _room(self, request: Request) -> Room:
-        return await self._rooms.get(event_id_of(request.path_params["event_id"]))
+    async def _room(self, call: Call) -> Room:
+        return await self._rooms.get(event_id_of(call.request.path_params["event_id"]))
 
 
 _DIGITS = bytes(b"0123"[i] if i < len(Status) else 0 for i in range(256))
@@ -166,6 +218,4 @@ _DIGITS = bytes(b"0123"[i] if i < len(Status) else 0 for i in range(256))
 
 def event_id_of(text: str) -> int:
     """An event's id in a path. Refuses with event_not_found."""
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise Refused("event_not_found", f"{text[:40]!r} is no event; see GET /api/events.")
-    return int(text)
+    return path_number(text, "event_not_found")

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.routing import WebSocketRoute
 
 from seatmap.checkout.book import Checkout
@@ -16,6 +17,7 @@ from seatmap.errors import SeatmapError
 from seatmap.ledger.instance import secret
 from seatmap.web import pages
 from seatmap.web.api import Api
+from seatmap.web.endpoint import Gate
 from seatmap.web.execute import Counter
 from seatmap.web.guard import SecurityHeaders
 from seatmap.web.health import Health
@@ -47,11 +49,12 @@ async def _stop(task: asyncio.Task[None]) -> None:
 async def _build(settings: Settings, stores: Stores, rooms: Rooms, checkout: Checkout) -> Starlette:
     visitors = Visitors(settings.secret.encode() or await secret(stores.pool))
     counter = Counter(stores, checkout)
+    gate = Gate(visitors, _nobody, settings.origins)
     return Starlette(
         routes=[
             *pages.routes(visitors),
             *Health(rooms).routes(),
-            *Api(rooms, counter, visitors).routes(),
+            *gate.routes(Api(rooms, counter).endpoints()),
             WebSocketRoute("/ws/events/{event_id}", Socket(rooms, counter, visitors).__call__),
         ],
         middleware=[Middleware(SecurityHeaders), Middleware(Bugs)],
@@ -60,3 +63,7 @@ async def _build(settings: Settings, stores: Stores, rooms: Rooms, checkout: Che
             HTTPException: on_http_error,
         },
     )
+
+
+async def _nobody(request: Request) -> None:
+    """Nobody is signed in where there are no accounts."""

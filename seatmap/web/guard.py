@@ -14,6 +14,8 @@ CONTENT_SECURITY_POLICY = (
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 
+BODY_BYTES_MAX = MESSAGE_BYTES_MAX
+
 
 def is_https(scope: Scope) -> bool:
     """Whether the visitor speaks TLS, as far as the server or a trusted proxy says."""
@@ -35,17 +37,17 @@ def check_origin(scope: Scope, headers: Mapping[str, str], allowed: tuple[str, .
         )
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
     """A request's body, refused as soon as it is too large."""
-    too_large = Refused("too_large", f"A body may have {MESSAGE_BYTES_MAX} bytes.")
+    too_large = Refused("too_large", f"A body may have {bytes_max} bytes.")
     told = request.headers.get("content-length", "")
-    if told.isdecimal() and (len(told) > 9 or int(told) > MESSAGE_BYTES_MAX):
+    if told.isdecimal() and (len(told) > 9 or int(told) > bytes_max):
         raise too_large
     body = b""
     try:
         async for chunk in request.stream():
             body += chunk
-            if len(body) > MESSAGE_BYTES_MAX:
+            if len(body) > bytes_max:
                 raise too_large
     except ClientDisconnect:
         raise Refused("malformed", "The body ended before its end.") from None

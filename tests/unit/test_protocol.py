@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from seatmap import protocol
 from seatmap.errors import Refused
 from seatmap.model import Position
-from seatmap.protocol import Command, decode_command, decode_fields
+from seatmap.protocol import Command, decode_as, decode_command
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 KINDS = {"snapshot": 1, "change": 2, "heartbeat": 3, "rebase": 4}
@@ -249,8 +249,8 @@ def test_http_and_websocket_read_the_same_command(name: str) -> None:
         "sync": {"epoch": 3, "version": 4},
     }
     expected = decode_command(text(type=name, **fields[name]))
-    assert decode_fields(name, text(**fields[name])) == expected
-    assert decode_fields(name, text(type=name, **fields[name])) == expected
+    assert decode_as(protocol._KINDS[name], text(**fields[name])) == expected
+    assert decode_as(protocol._KINDS[name], text(type=name, **fields[name])) == expected
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_http_and_websocket_read_the_same_command(name: str) -> None:
 )
 def test_a_body_that_is_no_command_is_refused_by_its_kind(body: bytes, code: str) -> None:
     with pytest.raises(Refused) as refused:
-        decode_fields("hold", body)
+        decode_as(protocol.Hold, body)
     assert refused.value.code == code
 
 
@@ -327,7 +327,7 @@ def test_any_message_is_a_command_or_a_refusal(message: bytes) -> None:
 
 @given(st.sampled_from(sorted(protocol._KINDS)), MESSAGES)
 def test_any_body_is_a_command_or_a_refusal(name: str, body: bytes) -> None:
-    decoded(lambda message: decode_fields(name, message), body)
+    decoded(lambda message: decode_as(protocol._KINDS[name], message), body)
 
 
 @given(st.text(max_size=100))

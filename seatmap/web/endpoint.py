@@ -1,0 +1,149 @@
+"""The table of HTTP endpoints: what there is, who may call it, what goes in and what comes out.
+
+Every call of the API is an `Endpoint`. The same table makes the routes, their guards, the OpenAPI document
+and the tests of who may what; a route that is not in it does not exist.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from enum import IntEnum
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from seatmap.errors import Refused
+from seatmap.model import Role, User
+from seatmap.protocol import decode_as
+from seatmap.web.guard import BODY_BYTES_MAX, check_origin, is_https, read_body
+from seatmap.web.visitor import Visitors
+
+PRIVATE = {"cache-control": "no-store"}
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Access(IntEnum):
+    """Who may call: each includes those after it."""
+
+    public = 0
+    visitor = 1  # whoever asks is made a visitor, by a cookie
+    account = 2  # signed in
+    viewer = 3  # staff who may look
+    box_office = 4  # staff who sell, reseat and refund
+    admin = 5  # staff who may do everything
+
+
+NEEDED = {
+    Access.account: Role.buyer,
+    Access.viewer: Role.viewer,
+    Access.box_office: Role.box_office,
+    Access.admin: Role.admin,
+}
+
+
+class Caller(Struct, frozen=True):
+    """Who calls: a visitor, where known, and the account that they are signed in to, if any."""
+
+    visitor: str
+    user: User | None = None
+
+
+class Call(Struct, frozen=True):
+    """One call of an endpoint, after its guards: `body` is of the endpoint's type."""
+
+    request: Request
+    caller: Caller
+    body: Any = None
+
+    def number(self, name: str, code: str) -> int:
+        """A number in the path. Refuses with `code`."""
+        return path_number(self.request.path_params[name], code)
+
+
+Handle = Callable[[Call], Awaitable[Any]]
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """One method of one path. What `handle` returns is encoded as JSON, unless it is a Response already."""
+
+    method: str
+    path: str
+    handle: Handle
+    access: Access
+    tag: str
+    summary: str
+    body: Any = None  # type of the JSON body; None: there is none
+    answer: Any = None  # type of the JSON answer; None: see the summary
+    body_bytes_max: int = BODY_BYTES_MAX
+    refuses: tuple[str, ...] = ()  # codes of errors.REFUSALS beyond those of its guards
+
+
+class Identify(Protocol):
+    """How a request's account is found."""
+
+    async def __call__(self, request: Request) -> User | None:
+        """The account that the request is signed in to."""
+
+
+class Gate:
+    """Turns endpoints into routes, with their guards in front."""
+
+    def __init__(self, visitors: Visitors, identify: Identify, origins: tuple[str, ...]) -> None:
+        self._visitors = visitors
+        self._identify = identify
+        self._origins = origins
+
+    def routes(self, endpoints: Iterable[Endpoint]) -> list[Route]:
+        """One route per endpoint."""
+        return [
+            Route(endpoint.path, self._guarded(endpoint), methods=[endpoint.method]) for endpoint in endpoints
+        ]
+
+    def _guarded(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            if endpoint.method != "GET":
+                check_origin(request.scope, request.headers, self._origins)
+            caller, headers = await self._caller(request, endpoint.access)
+            body = None
+            if endpoint.body is not None:
+                body = decode_as(endpoint.body, await read_body(request, endpoint.body_bytes_max))
+            found = await endpoint.handle(Call(request, caller, body))
+            response = found if isinstance(found, Response) else json(found)
+            for name, value in headers.items():
+                response.headers.append(name, value)
+            if endpoint.access is not Access.public:
+                response.headers.setdefault("cache-control", PRIVATE["cache-control"])
+            return response
+
+        answer.__doc__ = endpoint.summary
+        return answer
+
+    async def _caller(self, request: Request, access: Access) -> tuple[Caller, dict[str, str]]:
+        """Who calls, and what introduces a new visitor. Refuses with sign_in_required or forbidden."""
+        if access is Access.public:
+            known = self._visitors.read(request.headers, https=is_https(request.scope))
+            return Caller(known or "", await self._identify(request)), {}
+        visitor, headers = self._visitors.greet(request.scope, request.headers)
+        user = await self._identify(request)
+        needed = NEEDED.get(access)
+        if needed is not None:
+            if user is None:
+                raise Refused("sign_in_required")
+            if user.role < needed:
+                raise Refused("forbidden", f"This takes the role {needed.name}; yours is {user.role.name}.")
+        return Caller(visitor, user), headers
+
+
+def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """An answer in JSON."""
+    return Response(_encode(value), status, headers, "application/json")
+
+
+def path_number(text: str, code: str) -> int:
+    """A number in a path. Refuses with `code`."""
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise Refused(code, f"{text[:40]!r} is no number of one." if code != "event_not_found" else "")
+    return int(text)
