@@ -227,6 +227,7 @@ class Model:
 
 
 seat_lists = st.lists(st.integers(0, SEATS - 1), min_size=1, max_size=4, unique=True).map(tuple)
+one_or_two = st.lists(st.integers(0, SEATS - 1), min_size=1, max_size=2, unique=True).map(tuple)
 visitors, orders = st.sampled_from(VISITORS), st.sampled_from(ORDERS)
 
 
@@ -270,7 +271,7 @@ class Machine(RuleBasedStateMachine):
             case "hold":
                 return Hold(visitor, hold_id if pick % 2 else "", data.draw(seat_lists))
             case "release":
-                return Release(visitor, hold_id, data.draw(st.just(()) | seat_lists))
+                return Release(visitor, hold_id, data.draw(st.just(()) | one_or_two | seat_lists))
             case "extend":
                 return Extend(visitor, hold_id)
             case "begin":
@@ -314,9 +315,11 @@ class Machine(RuleBasedStateMachine):
         for visitor, has in told.items():
             self.same_mine(visitor, has)
 
-    @rule(minutes=st.sampled_from((2, 5, 5, 14)))
+    @rule(minutes=st.sampled_from((0, 0, 0, 2, 5, 5, 14)))
     def time_passes(self, minutes: int) -> None:
         """Holds last 10 minutes and 1 of grace, extended 15: no sum of these steps ends shortly before one."""
+        if not minutes:
+            return  # most holds should live for a while
         by_ms = minutes * MINUTE + 10_000
         self.model.pass_time(by_ms)
         self.runner.run(self.world.age(by_ms))
@@ -374,7 +377,7 @@ def test_the_script_does_what_the_model_says(alive: Embedded) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=80,
+            max_examples=40,
             stateful_step_count=25,
             deadline=None,
             database=None,
