@@ -13,6 +13,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from seatmap import config
@@ -131,9 +132,19 @@ def import_plan(
     with _settings(attached=True) as settings:
         from seatmap.opening import import_plan
 
-        done = _run(
-            import_plan(settings, file.read_bytes(), event_name=event, price=price, currency=currency)
-        )
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, console=err, disable=as_json or not event) as bar:
+            task = bar.add_task("Making seats", total=None)
+            done = _run(
+                import_plan(
+                    settings,
+                    file.read_bytes(),
+                    event_name=event,
+                    price=price,
+                    currency=currency,
+                    progress=lambda made, of: bar.update(task, completed=made, total=of or None),
+                )
+            )
         if as_json:
             out.print_json(msgspec.json.encode(done).decode())
             return

@@ -1,7 +1,8 @@
 """Book and cancel: the write path across both stores (DESIGN §4).
 
-BEGIN in Redis → one Postgres statement for many orders → the acknowledgement → FINISH in Redis. A crash
-after any step is settled by the resolver, or by the buyer's retry with the same order id.
+BEGIN in Redis → one Postgres statement for many orders → FINISH in Redis → the acknowledgement, which waits
+a moment for FINISH and no longer: the verdict stands once Postgres has it. A crash after any step is settled
+by the resolver, or by the buyer's retry with the same order id.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ from seatmap.protocol import Book, Cancel
 
 # Refusals that say something about another order than this one, which is therefore left undecided.
 UNDECIDED = frozenset({"order_reused"})
+
+FINISH_SECONDS = 0.1  # that a buyer waits for Redis to know, so that their next click finds the order done
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +52,12 @@ class Checkout:
         purchase = _purchase(event_id, begun.position.epoch, visitor, order, body)
         verdict = await self._ledger.book(purchase)
         if verdict.outcome == "committed" and begun.word == "BEGUN":
-            self._later(event_id, commands.Finish(order.order_id.hex, "confirmed"))
+            await self._soon(event_id, commands.Finish(order.order_id.hex, "confirmed"))
             return True
         if verdict.outcome == "committed":
             # A retry: the order may have been cancelled since.
             standing = await orders.standing(self._stores.pool, order.order_id)
-            self._later(event_id, commands.Finish(order.order_id.hex, standing or "confirmed"))
+            await self._soon(event_id, commands.Finish(order.order_id.hex, standing or "confirmed"))
             return False
         # The seats are back in their hold before the buyer is told, so that the next click finds them there.
         await self._tell_redis(event_id, commands.Finish(order.order_id.hex, verdict.outcome))
@@ -65,7 +68,7 @@ class Checkout:
     async def cancel(self, visitor: str, order: Cancel) -> None:
         """Give an order back. Repeating it answers the same."""
         gone = await orders.cancel(self._stores.pool, order.order_id, visitor)
-        self._later(gone.event_id, commands.Cancel(order.order_id.hex, visitor, gone.seats))
+        await self._soon(gone.event_id, commands.Cancel(order.order_id.hex, visitor, gone.seats))
 
     async def close(self) -> None:
         """Wait for what was acknowledged and is not in Redis yet."""
@@ -85,10 +88,12 @@ class Checkout:
         except SeatmapError as error:
             log.warning("event %s: the next refused order compares the epochs: %s", event_id, error)
 
-    def _later(self, event_id: int, command: commands.Command) -> None:
+    async def _soon(self, event_id: int, command: commands.Command) -> None:
+        """Tell Redis, waiting for a moment only."""
         task = asyncio.get_running_loop().create_task(self._tell_redis(event_id, command))
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
+        await asyncio.wait({task}, timeout=FINISH_SECONDS)
 
     async def _tell_redis(self, event_id: int, command: commands.Command) -> None:
         try:

@@ -24,6 +24,7 @@ from seatmap.ledger.pool import AWAY, connection
 
 ATTEMPTS_MAX = 6
 JOBS_AT_ONCE = 2
+LOOK_SECONDS = 2.0
 RETURN_AFTER_S = 1.0  # when Postgres went away
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ async def serve(
         except (*AWAY, FailingListenerError, Unavailable) as error:
             if drain:
                 raise
-            log.warning("The job queue is not available, trying again: %s", error)
+            log.warning("The job queue is not available, trying again: %s: %s", type(error).__name__, error)
             await _pause(stop, RETURN_AFTER_S)
         else:
             return
@@ -129,7 +130,9 @@ async def _serve(
             mode=QueueExecutionMode.drain if drain else QueueExecutionMode.continuous,
             batch_size=1,
             max_concurrent_tasks=JOBS_AT_ONCE,
-            shutdown_on_listener_failure=True,
+            # Its listener's health check may lose its first message and would end the queue every half minute;
+            # looking by itself this often, the queue does not depend on being told.
+            dequeue_timeout=timedelta(seconds=LOOK_SECONDS),
         )
     finally:
         ending.cancel()

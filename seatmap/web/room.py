@@ -127,14 +127,6 @@ class Room:
             if news := session.news(position, mine, reason):
                 screen.tell(news)
 
-    def tell_mine_soon(self, visitor: str) -> None:
-        """`tell_mine` without waiting for it."""
-
-        async def tell() -> None:
-            await self.tell_mine(visitor)
-
-        self._start(tell())
-
     # ---- what the feed says ----
 
     def changed(self, change: Change) -> None:

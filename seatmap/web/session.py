@@ -20,7 +20,7 @@ class Session:
         self.visitor = visitor
         self.hold_id = ""  # as last told
         self._told: Position = NOWHERE
-        self._heard: Position = NOWHERE  # of news that waited for an answer
+        self._kept: tuple[Position, Mine] | None = None  # news that came while a command was under way
         self._asked = ""  # id of the command under way
 
     def receive(self, message: bytes | str) -> Command:
@@ -45,12 +45,14 @@ class Session:
         if isinstance(result, MineState):
             self._remember(Position(result.epoch, result.version), result.hold_id)
             return self._reply(Reply(id=self._asked, mine=result))
+        if result is not None and self._kept and self._kept[1].order_id == result.id.hex:
+            self._kept = None  # it says that the order is being decided, and by now it is
         return self._reply(Reply(id=self._asked, order=result))
 
-    @property
-    def missed_news(self) -> bool:
-        """Whether something changed, while a command was under way, that its answer did not say: read it again."""
-        return not self._asked and self._heard > self._told
+    def late_news(self) -> bytes | None:
+        """What changed while a command was under way and its answer did not say."""
+        kept, self._kept = self._kept, None
+        return None if kept is None else self.news(*kept)
 
     def _reply(self, reply: Reply) -> bytes:
         self._asked = ""
@@ -62,7 +64,8 @@ class Session:
         if position <= self._told:
             return None
         if self._asked and not explained:
-            self._heard = max(self._heard, position)
+            if self._kept is None or position > self._kept[0]:
+                self._kept = (position, mine)
             return None
         if not explained and self.hold_id and not mine.hold_id and position.epoch > self._told.epoch > 0:
             explained = "lost"  # a rebuild could not keep it

@@ -87,8 +87,8 @@ class Socket:
             except Exception as error:
                 reply = session.refuse(bug(f"{session.visitor} at {websocket.url.path}", error))
             screen.tell(reply)
-            if session.missed_news:
-                room.tell_mine_soon(session.visitor)
+            if news := session.late_news():
+                screen.tell(news)
 
 
 def _position(query: Any) -> Position:
