@@ -1,18 +1,34 @@
 """The conversation with one page: which command is answered, what a page is told by itself, and why."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from seatmap import protocol
 from seatmap.errors import Refused, Unavailable
-from seatmap.model import Mine, Position
+from seatmap.model import Mine, Order, Position
 from seatmap.protocol import MineState
 from seatmap.web.session import Session, mine_state
 
 HELD = Mine(hold_id="1-1", seats=(4,), expires_in_ms=9000, extendable=True)
 FREE = Mine()
+ORDER = Order(
+    id=UUID("0190a0a0-0000-7000-8000-000000000000"),
+    event_id=1,
+    event_name="The Tempest",
+    status="confirmed",
+    total=0,
+    currency="EUR",
+    payment_status="none",
+    payment_method="free",
+    name="Ada",
+    email="ada@example.org",
+    created_at=datetime(2026, 11, 23, tzinfo=UTC),
+    seats=(),
+)
 
 
 def told(message: bytes | None) -> dict[str, Any]:
@@ -120,26 +136,35 @@ def test_news_of_ones_own_command_waits_for_its_answer() -> None:
     asked(session)
     assert session.news(at(3), HELD) is None
     session.answer(mine_state(HELD, at(3)))
-    assert not session.missed_news
+    assert session.late_news() is None
 
 
-def test_news_that_an_answer_overtook_is_asked_for_again() -> None:
+def test_news_that_an_answer_overtook_is_told_after_it() -> None:
     """Another tab held a seat while this one's command was under way: its answer is older than that."""
     session = Session("v")
     asked(session)
     assert session.news(at(4), HELD) is None
     session.answer(mine_state(FREE, at(3)))
-    assert session.missed_news
-    assert told(session.news(at(4), HELD))["hold_id"] == "1-1"
-    assert not session.missed_news
+    assert told(session.late_news())["hold_id"] == "1-1"
+    assert session.late_news() is None
 
 
-def test_news_during_a_refused_command_is_asked_for_again() -> None:
+def test_news_during_a_refused_command_is_told_after_it() -> None:
     session = Session("v")
     asked(session)
+    assert session.news(at(3), FREE) is None
     assert session.news(at(4), HELD) is None
     session.refuse(Refused("seat_taken"))
-    assert session.missed_news
+    assert told(session.late_news())["version"] == 4
+
+
+def test_a_booked_order_is_not_told_to_be_under_way_any_more() -> None:
+    session = Session("v")
+    asked(session)
+    deciding = Mine(order_id=ORDER.id.hex, order_seats=(1,))
+    assert session.news(at(4), deciding) is None
+    session.answer(ORDER)
+    assert session.late_news() is None
 
 
 def test_the_end_of_a_hold_is_told_even_while_a_command_is_under_way() -> None:
