@@ -1,8 +1,7 @@
 """Book and cancel: the write path across both stores (DESIGN §4).
 
-BEGIN in Redis → one Postgres statement for many orders → FINISH in Redis → the acknowledgement, which waits
-a moment for FINISH and no longer: the verdict stands once Postgres has it. A crash after any step is settled
-by the resolver, or by the buyer's retry with the same order id.
+BEGIN in Redis → one Postgres statement for many orders → the acknowledgement → FINISH in Redis. A crash
+after any step is settled by the resolver, or by the buyer's retry with the same order id.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ from seatmap.protocol import Book, Cancel
 # Refusals that say something about another order than this one, which is therefore left undecided.
 UNDECIDED = frozenset({"order_reused"})
 
-FINISH_SECONDS = 0.1  # that a buyer waits for Redis to know, so that their next click finds the order done
+FINISH_SECONDS = 0.25  # that a buyer's next command waits at most for Redis to know of the last order
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ class Checkout:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._ledger = GroupCommit(stores.pool)
-        self._finishing: set[asyncio.Task[None]] = set()
+        self._finishing: dict[str, asyncio.Task[None]] = {}  # by visitor
 
     async def book(self, event_id: int, visitor: str, order: Book) -> bool:
         """Buy exactly the seats of a hold. True: booked now; False: it had been booked before.
@@ -52,12 +51,12 @@ class Checkout:
         purchase = _purchase(event_id, begun.position.epoch, visitor, order, body)
         verdict = await self._ledger.book(purchase)
         if verdict.outcome == "committed" and begun.word == "BEGUN":
-            await self._soon(event_id, commands.Finish(order.order_id.hex, "confirmed"))
+            self._later(event_id, visitor, commands.Finish(order.order_id.hex, "confirmed"))
             return True
         if verdict.outcome == "committed":
             # A retry: the order may have been cancelled since.
             standing = await orders.standing(self._stores.pool, order.order_id)
-            await self._soon(event_id, commands.Finish(order.order_id.hex, standing or "confirmed"))
+            self._later(event_id, visitor, commands.Finish(order.order_id.hex, standing or "confirmed"))
             return False
         # The seats are back in their hold before the buyer is told, so that the next click finds them there.
         await self._tell_redis(event_id, commands.Finish(order.order_id.hex, verdict.outcome))
@@ -68,12 +67,12 @@ class Checkout:
     async def cancel(self, visitor: str, order: Cancel) -> None:
         """Give an order back. Repeating it answers the same."""
         gone = await orders.cancel(self._stores.pool, order.order_id, visitor)
-        await self._soon(gone.event_id, commands.Cancel(order.order_id.hex, visitor, gone.seats))
+        self._later(gone.event_id, visitor, commands.Cancel(order.order_id.hex, visitor, gone.seats))
 
     async def close(self) -> None:
         """Wait for what was acknowledged and is not in Redis yet."""
         await self._ledger.close()
-        await asyncio.gather(*self._finishing, return_exceptions=True)
+        await asyncio.gather(*self._finishing.values(), return_exceptions=True)
 
     async def _write_down(self, purchase: Purchase, refusal: Refused) -> Verdict:
         """Redis alone refuses nobody: the order may have been booked by an earlier try."""
@@ -88,12 +87,21 @@ class Checkout:
         except SeatmapError as error:
             log.warning("event %s: the next refused order compares the epochs: %s", event_id, error)
 
-    async def _soon(self, event_id: int, command: commands.Command) -> None:
-        """Tell Redis, waiting for a moment only."""
+    async def settled(self, visitor: str) -> None:
+        """Returns once Redis knows of the visitor's last order, or soon; the next click would find it undecided."""
+        task = self._finishing.get(visitor)
+        if task is not None:
+            await asyncio.wait({task}, timeout=FINISH_SECONDS)
+
+    def _later(self, event_id: int, visitor: str, command: commands.Command) -> None:
         task = asyncio.get_running_loop().create_task(self._tell_redis(event_id, command))
-        self._finishing.add(task)
-        task.add_done_callback(self._finishing.discard)
-        await asyncio.wait({task}, timeout=FINISH_SECONDS)
+        self._finishing[visitor] = task
+
+        def forget(done: asyncio.Task[None]) -> None:
+            if self._finishing.get(visitor) is done:
+                del self._finishing[visitor]
+
+        task.add_done_callback(forget)
 
     async def _tell_redis(self, event_id: int, command: commands.Command) -> None:
         try:

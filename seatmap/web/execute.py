@@ -28,6 +28,7 @@ class Counter:
         try:
             _check_seats(room, command)
             _check_order(command)
+            await self._checkout.settled(visitor)
             match command:
                 case protocol.Book():
                     return await self._book(room, visitor, command)
