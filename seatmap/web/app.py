@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 
 from seatmap.checkout.book import Checkout
@@ -65,5 +65,5 @@ async def _build(settings: Settings, stores: Stores, rooms: Rooms, checkout: Che
     )
 
 
-async def _nobody(request: Request) -> None:
+async def _nobody(request: HTTPConnection) -> None:
     """Nobody is signed in where there are no accounts."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -84,8 +84,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 class Identify(Protocol):
     """How a request's account is found."""
 
-    async def __call__(self, request: Request) -> User | None:
-        """The account that the request is signed in to."""
+    async def __call__(self, request: HTTPConnection) -> User | None:
+        """The account that the request (or websocket) is signed in to."""
 
 
 class Gate:
@@ -130,11 +130,16 @@ class Gate:
         user = await self._identify(request)
         needed = NEEDED.get(access)
         if needed is not None:
-            if user is None:
-                raise Refused("sign_in_required")
-            if user.role < needed:
-                raise Refused("forbidden", f"This takes the role {needed.name}; yours is {user.role.name}.")
+            check_role(user, needed)
         return Caller(visitor, user), headers
+
+
+def check_role(user: User | None, needed: Role) -> None:
+    """Refuse with sign_in_required or forbidden whoever may do less than `needed`."""
+    if user is None:
+        raise Refused("sign_in_required")
+    if user.role < needed:
+        raise Refused("forbidden", f"This takes the role {needed.name}; yours is {user.role.name}.")
 
 
 def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
