@@ -144,7 +144,7 @@ class Forgetful(Checkout):
         super().__init__(stores)
         self.untold: list[Command] = []
 
-    def _later(self, event_id: int, command: Command) -> None:
+    def _later(self, event_id: int, visitor: str, command: Command) -> None:
         self.untold.append(command)
 
 
