@@ -119,6 +119,17 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "hold_not_extendable": (409, "Cannot extend", "A hold can be extended once only."),
     "in_checkout": (409, "Being booked", "Your seats are being booked; wait for the answer."),
     "not_on_sale": (409, "Not on sale", "This event is not on sale."),
+    "paused": (
+        409,
+        "Sales are paused",
+        "Sales are paused for a moment; seats that you hold can still be bought.",
+    ),
+    "wrong_state": (409, "Not in this state", "The event is not in a state that allows this."),
+    "event_has_bookings": (
+        409,
+        "It has bookings",
+        "The event has bookings; cancel it, or cancel them, first.",
+    ),
     "price_changed": (409, "The price has changed", "The total has changed; look at it again, then book."),
     "order_reused": (409, "Order id reused", "This order id was used for other seats; make a new one."),
     "order_aborted": (409, "The order was given up", "The order took too long and was given up; try again."),

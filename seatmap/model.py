@@ -156,6 +156,8 @@ class Event(Struct, frozen=True, kw_only=True):
     seats_per_visitor: int
     on_sale_from: datetime | None
     on_sale_until: datetime | None
+    paused: bool  # published, but nobody may take further seats
+    message: str  # shown on all its pages; empty for none
     categories: tuple[Category, ...]
 
 

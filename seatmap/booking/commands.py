@@ -81,7 +81,52 @@ class Repair(Struct, frozen=True, array_like=True, tag="repair"):
     order_id: str
 
 
-Command = Hold | Release | Extend | Begin | Finish | Cancel | Expire | ReadMine | Repair
+class Status(Struct, frozen=True, array_like=True, tag="status"):
+    """What Postgres says of the event: its state, plan version, seats per visitor and sale window in ms."""
+
+    status_version: int
+    status: str
+    paused: int
+    plan_version: int
+    limit: int
+    from_: int
+    until: int
+
+
+class Block(Struct, frozen=True, array_like=True, tag="block"):
+    """Take seats off sale that nobody has, or put them back."""
+
+    back: int
+    seats: tuple[int, ...]
+
+
+class Evict(Struct, frozen=True, array_like=True, tag="evict"):
+    """End the hold that has a seat."""
+
+    seat: int
+
+
+class Prolong(Struct, frozen=True, array_like=True, tag="prolong"):
+    """Give every hold more time, in ms."""
+
+    ms: int
+
+
+Command = (
+    Hold
+    | Release
+    | Extend
+    | Begin
+    | Finish
+    | Cancel
+    | Expire
+    | ReadMine
+    | Repair
+    | Status
+    | Block
+    | Evict
+    | Prolong
+)
 
 
 class Answer(Struct, frozen=True):

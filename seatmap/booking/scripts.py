@@ -10,7 +10,21 @@ from seatmap.connections import Argument, Redis, evaluate, run_id
 from seatmap.keys import keys, staging
 
 LUA = Path(__file__).parent / "lua"
-RULES = ("hold", "release", "extend", "begin", "finish", "cancel", "expire", "mine", "repair")
+RULES = (
+    "hold",
+    "release",
+    "extend",
+    "begin",
+    "finish",
+    "cancel",
+    "expire",
+    "mine",
+    "repair",
+    "status",
+    "block",
+    "evict",
+    "prolong",
+)
 
 
 class Script(Struct, frozen=True):

@@ -37,6 +37,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     seats_per_visitor: int
     on_sale_from_ms: int = 0
     on_sale_until_ms: int = 1 << 53
+    paused: bool = False
 
 
 class State:
@@ -139,6 +140,7 @@ class State:
             "limit": limits.seats_per_visitor,
             "from": limits.on_sale_from_ms,
             "until": limits.on_sale_until_ms,
+            "paused": int(limits.paused),
         }
         reply = await swap(self._redis, event_id, epoch, run_id, fields)
         if reply == b"STALE":

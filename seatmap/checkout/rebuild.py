@@ -1,6 +1,7 @@
 """Rebuilding an event's seats in Redis from Postgres. Opening an event for sale is the same thing."""
 
 import logging
+from typing import Any
 
 from msgspec import Struct
 
@@ -71,7 +72,7 @@ def _layout(seat_count: int, occupied: Occupied) -> tuple[bytearray, dict[int, s
 
 def limits(event: Event, settings: Settings) -> Limits:
     """What Redis needs to know to decide about the event's seats."""
-    window = {}
+    window: dict[str, Any] = {}
     if event.on_sale_from is not None:
         window["on_sale_from_ms"] = int(event.on_sale_from.timestamp() * 1000)
     if event.on_sale_until is not None:
@@ -85,5 +86,6 @@ def limits(event: Event, settings: Settings) -> Limits:
         extension_ms=settings.extend_seconds * 1000,
         grace_ms=settings.grace_ms,
         seats_per_visitor=event.seats_per_visitor,
+        paused=event.paused,
         **window,
     )

@@ -32,6 +32,7 @@ LIMITS = Limits(
 )
 FOREVER_MS = 1 << 52
 SENTINEL = "-"
+NUMBERED = ("Cancel", "Expire", "Status", "Block", "Evict", "Prolong")  # their OK has fields of its own
 
 
 class World:
@@ -209,4 +210,4 @@ def _is_mine(reply: str) -> bool:
 
 
 def _is_mine_word(command: Command | bytes) -> bool:
-    return not isinstance(command, bytes) and type(command).__name__ not in ("Cancel", "Expire")
+    return not isinstance(command, bytes) and type(command).__name__ not in NUMBERED

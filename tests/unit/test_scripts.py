@@ -33,10 +33,15 @@ OF_HELPER = {
     "own_hold(": {"HOLD_EXPIRED", "NOT_YOUR_HOLD"},
 }
 # …and that this rule turns into something else, or cannot meet.
-NEVER_OF = {"release": {"HOLD_EXPIRED"}, "repair": {"SEAT_REPEATED"}}
+NEVER_OF = {"release": {"HOLD_EXPIRED"}, "repair": {"SEAT_REPEATED"}, "evict": {"SEAT_REPEATED"}}
 BEFORE_ANY_RULE = {"RECOVERING", "CLOCK", "EPOCH", "DEADLINE", "FAILED"}
 # How a header calls an argument, where that is not the Struct's field with blanks for underscores.
-SAID = {"how many holds at most": "limit", "status to be": "status", "order_id to be": "order_id"}
+SAID = {
+    "how many holds at most": "limit",
+    "status to be": "status",
+    "order_id to be": "order_id",
+    "from": "from_",
+}
 
 WORD = re.compile(r"\b[A-Z][A-Z_]+\b")
 

@@ -116,6 +116,14 @@ local function touch(visitor, reason)
   touched[visitor] = reason
 end
 
+local announced = {} -- fields of meta that a command changed
+local function set_meta(field, value)
+  journal[#journal + 1] = { meta, field, meta[field] }
+  journal[#journal + 1] = { announced, field, announced[field] }
+  meta[field] = value
+  announced[field] = value
+end
+
 local function set_visitor(id, count, hold_id, order_id)
   visitors.set(id, { count = math.max(count, 0), hold_id = hold_id, order_id = order_id })
 end

@@ -93,6 +93,9 @@ if version > first then
   write_hash(VISITORS, visitors, visitor_text)
   write_zset(EXPIRY, expiry)
   write_zset(PENDING, pending)
+  for field, value in pairs(announced) do
+    redis.call('HSET', META, field, type(value) == 'number' and int(value) or value)
+  end
   redis.call('HSET', META, 'version', int(version), 'floor', int(now))
   local entry = change_entry()
   redis.call('XADD', LOG, 'MAXLEN', '~', '4096', int(version) .. '-0', 'm', entry)

@@ -1,10 +1,11 @@
 -- HOLD: add seats to the visitor's hold, all or none; without a hold_id continue the current hold or make one.
 -- Command: visitor, hold_id ('' for none), seats (indexes).
--- Replies, in descending precedence: NOT_ON_SALE | NO_SEATS | SEAT_OUT_OF_RANGE seat | SEAT_REPEATED seat | IN_CHECKOUT |
---   HOLD_EXPIRED | NOT_YOUR_HOLD | SEAT_BLOCKED seats | SEAT_TAKEN seats | TOO_MANY_SEATS limit | OK mine.
+-- Replies, in descending precedence: NOT_ON_SALE | PAUSED | NO_SEATS | SEAT_OUT_OF_RANGE seat | SEAT_REPEATED seat |
+--   IN_CHECKOUT | HOLD_EXPIRED | NOT_YOUR_HOLD | SEAT_BLOCKED seats | SEAT_TAKEN seats | TOO_MANY_SEATS limit | OK mine.
 -- Change: the seats become held. The clock starts with the first seat; adding a seat does not restart it.
 local id, hold_id, list = command[2], command[3], command[4]
 if not on_sale() then return 'NOT_ON_SALE' end
+if meta.paused == 1 then return 'PAUSED' end -- what is held already may still be bought
 if #list == 0 then return 'NO_SEATS' end
 local bad = bad_seats(list)
 if bad then return bad end
