@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, ValidationError, convert
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -52,11 +52,12 @@ class Caller(Struct, frozen=True):
 
 
 class Call(Struct, frozen=True):
-    """One call of an endpoint, after its guards: `body` is of the endpoint's type."""
+    """One call of an endpoint, after its guards: `body` and `query` are of the endpoint's types."""
 
     request: Request
     caller: Caller
     body: Any = None
+    query: Any = None
 
     def number(self, name: str, code: str) -> int:
         """A number in the path. Refuses with `code`."""
@@ -76,7 +77,11 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     tag: str
     summary: str
     body: Any = None  # type of the JSON body; None: there is none
+    query: Any = None  # a Struct with a default for each parameter that may be absent; None: there is none
     answer: Any = None  # type of the JSON answer; None: see the summary
+    status: int = 200  # of an answer that is no refusal
+    media: str = "application/json"  # of that answer
+    example: dict[str, Any] | None = None  # a body that is taken, for the documentation
     body_bytes_max: int = BODY_BYTES_MAX
     refuses: tuple[str, ...] = ()  # codes of errors.REFUSALS beyond those of its guards
 
@@ -107,11 +112,12 @@ class Gate:
             if endpoint.method != "GET":
                 check_origin(request.scope, request.headers, self._origins)
             caller, headers = await self._caller(request, endpoint.access)
+            query = None if endpoint.query is None else _query(endpoint.query, request)
             body = None
             if endpoint.body is not None:
                 body = decode_as(endpoint.body, await read_body(request, endpoint.body_bytes_max))
-            found = await endpoint.handle(Call(request, caller, body))
-            response = found if isinstance(found, Response) else json(found)
+            found = await endpoint.handle(Call(request, caller, body, query))
+            response = found if isinstance(found, Response) else json(found, endpoint.status)
             for name, value in headers.items():
                 response.headers.append(name, value)
             if endpoint.access is not Access.public:
@@ -145,6 +151,14 @@ def check_role(user: User | None, needed: Role) -> None:
 def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """An answer in JSON."""
     return Response(_encode(value), status, headers, "application/json")
+
+
+def _query(kind: Any, request: Request) -> Any:
+    """The query string as a Struct; unknown parameters are left alone. Refuses with invalid."""
+    try:
+        return convert(dict(request.query_params), kind, strict=False)
+    except ValidationError as error:
+        raise Refused("invalid", f"{error}.".replace(" - at `$.", " - in the query's `")) from None
 
 
 def path_number(text: str, code: str) -> int:
