@@ -44,6 +44,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secret: Annotated[
         str, Meta(description="Signs visitor cookies; empty uses one kept in the database.")
     ] = field(name="SEATMAP_SECRET", default="")
+    session_idle_seconds: Annotated[
+        int, Meta(ge=1, le=31536000, description="After how long without a request one is signed out.")
+    ] = field(name="SEATMAP_SESSION_IDLE_SECONDS", default=43200)
+    session_seconds: Annotated[
+        int, Meta(ge=1, le=31536000, description="After how long one is signed out in any case.")
+    ] = field(name="SEATMAP_SESSION_SECONDS", default=604800)
+    public_url: Annotated[
+        str,
+        Meta(
+            pattern="^(https?://[^/?#]+)?$",
+            description="Where people find the site, for links in mails; empty: http://HOST:PORT.",
+        ),
+    ] = field(name="SEATMAP_PUBLIC_URL", default="")
+    smtp_url: Annotated[
+        str,
+        Meta(
+            pattern="^(smtps?://.+)?$",
+            description="smtp[s]://name:password@host:port that sends mails; empty: files in data/outbox.",
+        ),
+    ] = field(name="SEATMAP_SMTP_URL", default="")
+    mail_from: Annotated[str, Meta(pattern="^[^\r\n]+@[^\r\n]+$", description="Sender of mails.")] = field(
+        name="SEATMAP_MAIL_FROM", default="Seatmap <seatmap@localhost>"
+    )
     demo: Annotated[bool, Meta(description="Whether `up` makes the demo events in an empty database.")] = (
         field(name="SEATMAP_DEMO", default=True)
     )
@@ -97,6 +120,12 @@ def _decode(kind: type, value: Any) -> Any:
     if kind is Path:
         return Path(value)
     raise NotImplementedError(f"no setting is of the type {kind}")
+
+
+def site_url(settings: Settings) -> str:
+    """Where people find the site; never read from a request, whose sender could choose where a link leads."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return settings.public_url or f"http://{host}:{settings.port}"
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:

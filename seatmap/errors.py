@@ -101,6 +101,28 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "wrong_origin": (403, "Not from here", "This site does not take commands from other sites."),
     "sign_in_required": (401, "Sign in first", "This is for people with an account; sign in first."),
     "forbidden": (403, "Not allowed", "Your account may not do this."),
+    "wrong_credentials": (
+        401,
+        "Not signed in",
+        "Address and password do not fit, or the address is not confirmed yet: follow the link in the mail.",
+    ),
+    "too_many_attempts": (
+        429,
+        "Too many attempts",
+        "That was tried too often; wait a little, then try again.",
+    ),
+    "password_refused": (422, "Choose another password", "This password is too easy to guess."),
+    "token_invalid": (
+        422,
+        "The link is not valid",
+        "The link was used already or is too old; ask for a new one.",
+    ),
+    "user_not_found": (404, "No such account", "There is no account with this number."),
+    "last_admin": (
+        409,
+        "The last admin",
+        "Nobody would be left who is an admin; make somebody else one first.",
+    ),
     "not_found": (404, "Not found", "There is nothing here."),
     "method_not_allowed": (405, "Method not allowed", "This address does not take that method."),
     "event_not_found": (404, "No such event", "There is no such event; see GET /api/events."),

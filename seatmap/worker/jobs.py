@@ -8,8 +8,10 @@ from msgspec import Struct
 from seatmap.config import Settings
 from seatmap.errors import Refused
 from seatmap.ledger import events, jobs, plans, seats
+from seatmap.ledger.mails import SEND_MAIL
 from seatmap.ledger.pool import Pool, connection
 from seatmap.plan.public import restore
+from seatmap.worker import mail
 
 GENERATE_SEATS = "generate_seats"
 
@@ -23,7 +25,8 @@ class GenerateSeats(Struct, frozen=True):
 
 async def run(pool: Pool, settings: Settings, stop: asyncio.Event, *, drain: bool = False) -> None:
     """Works the queue off until `stop` is set, or until it is empty (`drain`). Needs 4 connections."""
-    await jobs.serve(pool, {GENERATE_SEATS: generate_seats}, stop, drain=drain)
+    handlers = {GENERATE_SEATS: generate_seats, SEND_MAIL: mail.sender(settings)}
+    await jobs.serve(pool, handlers, stop, drain=drain)
 
 
 async def generate_seats(pool: Pool, job_id: int, payload: bytes) -> None:
