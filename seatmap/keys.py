@@ -23,6 +23,11 @@ def keys(event_id: int) -> Keys:
     return Keys(*(f"{{seatmap:{event_id}}}:{name}" for name in Keys._fields))
 
 
+def processes(event_id: int) -> str:
+    """Where the web processes of the event tell each other of themselves; no script knows it."""
+    return f"{{seatmap:{event_id}}}:processes"
+
+
 def staging(event_id: int, epoch: int) -> tuple[str, str]:
     """Where a rebuild loads seats and owners before it swaps them in; named by its epoch."""
     return (f"{{seatmap:{event_id}}}:seats:{epoch}", f"{{seatmap:{event_id}}}:owners:{epoch}")

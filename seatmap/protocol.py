@@ -16,11 +16,12 @@ from msgspec import Meta, Struct
 from seatmap.errors import Refused
 from seatmap.model import Position
 
-SNAPSHOT, CHANGE, HEARTBEAT, REBASE = 1, 2, 3, 4
+SNAPSHOT, CHANGE, HEARTBEAT, REBASE, AGES = 1, 2, 3, 4, 5
 STALE = 1  # flag of a heartbeat: the map may be older than 5 s
 
 _HEADER = struct.Struct("<BBHIII")  # type, flags, plan_version, epoch, then two u32 by type
 _REBASE = struct.Struct("<II")  # the position that the frame continues
+AGE_STEP_SECONDS = 10
 MESSAGE_BYTES_MAX = 8192
 
 
@@ -58,6 +59,13 @@ def heartbeat_frame(position: Position, plan_version: int, viewers: int, *, stal
     return _HEADER.pack(
         HEARTBEAT, STALE if stale else 0, plan_version & 0xFFFF, position.epoch, position.version, viewers
     )
+
+
+def ages_frame(position: Position, plan_version: int, ages: Mapping[int, int]) -> bytes:
+    """For how many seconds each held seat has been so, for the dashboard: header, then u32 seat << 8 | steps."""
+    steps = {seat: min(255, seconds // AGE_STEP_SECONDS) for seat, seconds in ages.items()}
+    header = _HEADER.pack(AGES, 0, plan_version & 0xFFFF, position.epoch, position.version, len(ages))
+    return header + _entries(steps)
 
 
 def websocket_binary(payload: bytes) -> bytes:
@@ -181,6 +189,50 @@ class Reply(Struct, frozen=True, kw_only=True, tag="reply", tag_field="type", om
     mine: MineState | None = None
     order: Any = None  # a booked or cancelled order, in the shape of GET /api/orders/{id}
     error: dict[str, Any] | None = None
+
+
+class Answering(Struct, frozen=True):
+    """Whether a store answers, and how fast, in ms."""
+
+    ok: bool
+    ms: float
+
+
+class Process(Struct, frozen=True):
+    """One web process of an event."""
+
+    pid: int
+    viewers: int
+
+
+class Dashboard(Struct, frozen=True, kw_only=True, tag="dashboard", tag_field="type"):
+    """How an event fares now, for its staff. Rates are means of 5 s; the funnel counts baskets of 5 minutes.
+
+    `refusals` is code → a second. `stuck_payments` counts orders whose payment got nowhere.
+    """
+
+    epoch: int
+    version: int
+    viewers: int
+    counts: dict[str, int]
+    holds_per_s: float
+    books_per_s: float
+    refusals: dict[str, float]
+    funnel: dict[str, int]
+    revenue: int  # minor units
+    currency: str
+    command_p99_ms: float
+    stuck_payments: int
+    redis: Answering
+    postgres: Answering
+    processes: list[Process]
+
+
+class History(Struct, frozen=True, kw_only=True, tag="history", tag_field="type"):
+    """The rates of the last 5 minutes, one per second, the oldest first: once, after the hello."""
+
+    holds_per_s: list[float]
+    books_per_s: list[float]
 
 
 _KINDS: dict[str, type[Struct]] = {

@@ -17,6 +17,7 @@ from seatmap.errors import SeatmapError
 from seatmap.ledger.instance import secret
 from seatmap.web import pages
 from seatmap.web.api import Api
+from seatmap.web.dashboard import Dashboards
 from seatmap.web.endpoint import Gate
 from seatmap.web.execute import Counter
 from seatmap.web.guard import SecurityHeaders
@@ -38,7 +39,9 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
         checkout = Checkout(stores)
         stack.push_async_callback(checkout.close)
         await rooms.open_ahead()
-        yield await _build(settings, stores, rooms, checkout)
+        dashboards = Dashboards(rooms, _nobody)
+        stack.push_async_callback(_stop, asyncio.get_running_loop().create_task(dashboards.run()))
+        yield await _build(settings, stores, rooms, checkout, dashboards)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:
@@ -46,7 +49,9 @@ async def _stop(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def _build(settings: Settings, stores: Stores, rooms: Rooms, checkout: Checkout) -> Starlette:
+async def _build(
+    settings: Settings, stores: Stores, rooms: Rooms, checkout: Checkout, dashboards: Dashboards
+) -> Starlette:
     visitors = Visitors(settings.secret.encode() or await secret(stores.pool))
     counter = Counter(stores, checkout)
     gate = Gate(visitors, _nobody, settings.origins)
@@ -56,6 +61,7 @@ async def _build(settings: Settings, stores: Stores, rooms: Rooms, checkout: Che
             *Health(rooms).routes(),
             *gate.routes(Api(rooms, counter).endpoints()),
             WebSocketRoute("/ws/events/{event_id}", Socket(rooms, counter, visitors).__call__),
+            WebSocketRoute("/ws/admin/events/{event_id}", dashboards.__call__),
         ],
         middleware=[Middleware(SecurityHeaders), Middleware(Bugs)],
         exception_handlers={

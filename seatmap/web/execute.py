@@ -25,6 +25,10 @@ class Counter:
 
     async def execute(self, room: Room, visitor: str, command: protocol.Command) -> MineState | Order:
         """The command's result. Raises Refused or Unavailable, in words for the visitor."""
+        with room.pulse.timing():
+            return await self._execute(room, visitor, command)
+
+    async def _execute(self, room: Room, visitor: str, command: protocol.Command) -> MineState | Order:
         try:
             _check_seats(room, command)
             _check_order(command)

@@ -16,6 +16,7 @@ from seatmap.ledger import plans, seats
 from seatmap.ledger.seats import SeatTable
 from seatmap.live.feed import Watch
 from seatmap.live.hub import Hub
+from seatmap.live.pulse import Pulse
 from seatmap.model import Category, Change, Event, Mine, Plan, Position, Status
 from seatmap.plan.public import public, restore
 from seatmap.web.screens import PageScreen
@@ -72,6 +73,7 @@ class Room:
         self._pages: dict[str, dict[Session, PageScreen]] = defaultdict(dict)
         self._tasks: set[asyncio.Task[None]] = set()
         self._telling: asyncio.Task[None] | None = None
+        self.pulse = Pulse()
         self.watch = Watch(self.event.id, self)
         settings = stores.settings
         self.hub = Hub(self.watch.replica, frame_ms=settings.frame_ms, heartbeat_ms=settings.heartbeat_ms)
@@ -130,6 +132,7 @@ class Room:
     # ---- what the feed says ----
 
     def changed(self, change: Change) -> None:
+        self.pulse.changed(change)
         if change.seats:
             self.hub.changed()
         for visitor, reason, mine in change.touched:
@@ -137,6 +140,7 @@ class Room:
                 self._tell(visitor, Position(change.epoch, change.to), mine, reason)
 
     def caught_up(self) -> None:
+        self.pulse.follow(self.watch.replica.statuses)
         self.hub.changed()
         # After a gap nobody knows what was missed of anybody's own.
         if self._telling is not None:

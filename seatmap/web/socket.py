@@ -6,6 +6,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from seatmap import protocol
+from seatmap.config import Settings
 from seatmap.errors import Refused, SeatmapError
 from seatmap.model import NOWHERE, Position
 from seatmap.protocol import Hello, encode
@@ -41,8 +42,8 @@ class Socket:
 
     async def _serve(self, websocket: WebSocket, room: Room, session: Session) -> None:
         screen = screen_of(websocket)
-        screen.tell(encode(self._hello(room)))
-        room.enter(session, screen, _position(websocket.query_params))
+        screen.tell(encode(hello_of(room, self._rooms.stores.settings)))
+        room.enter(session, screen, position_of(websocket.query_params))
         try:
             await room.tell_mine(session.visitor)
             await self._converse(websocket, room, session, screen)
@@ -54,17 +55,6 @@ class Socket:
         visitor, headers = self._visitors.greet(websocket.scope, websocket.headers)
         await websocket.accept(headers=[(name.encode(), value.encode()) for name, value in headers.items()])
         return Session(visitor)
-
-    def _hello(self, room: Room) -> Hello:
-        settings = self._rooms.stores.settings
-        return Hello(
-            event_id=room.event.id,
-            plan_version=room.event.plan_version,
-            heartbeat_ms=settings.heartbeat_ms,
-            reconnect_ms=settings.reconnect_ms,
-            seats_per_visitor=room.event.seats_per_visitor,
-            sale=sale_of(room.event),
-        )
 
     async def _converse(self, websocket: WebSocket, room: Room, session: Session, screen: PageScreen) -> None:
         """Messages one after the other: the next command waits for the answer to the last."""
@@ -91,7 +81,19 @@ class Socket:
                 screen.tell(news)
 
 
-def _position(query: Any) -> Position:
+def hello_of(room: Room, settings: Settings) -> Hello:
+    """The first message of a connection."""
+    return Hello(
+        event_id=room.event.id,
+        plan_version=room.event.plan_version,
+        heartbeat_ms=settings.heartbeat_ms,
+        reconnect_ms=settings.reconnect_ms,
+        seats_per_visitor=room.event.seats_per_visitor,
+        sale=sale_of(room.event),
+    )
+
+
+def position_of(query: Any) -> Position:
     """Where the page says it is; nowhere if it does not say so in numbers."""
     try:
         epoch, version = int(query.get("epoch", 0)), int(query.get("version", 0))
