@@ -16,6 +16,8 @@ CREATE INDEX audit_log_of_event ON audit_log (event_id, id) WHERE event_id IS NO
 CREATE INDEX audit_log_of_order ON audit_log (order_id, id) WHERE order_id IS NOT NULL;
 CREATE INDEX audit_log_of_user ON audit_log (user_id, id) WHERE user_id IS NOT NULL;
 
+CREATE INDEX jobs_of_event ON jobs (event_id, id) WHERE event_id IS NOT NULL;
+
 -- A paused event is published, but nobody may take further seats; `message` is shown on all its pages.
 ALTER TABLE events
     ADD COLUMN paused boolean NOT NULL DEFAULT false,
@@ -24,4 +26,5 @@ ALTER TABLE events
 -- migrate:down
 
 ALTER TABLE events DROP COLUMN message, DROP COLUMN paused;
+DROP INDEX jobs_of_event;
 DROP TABLE audit_log;

@@ -48,10 +48,11 @@ class NewEvent(Struct, frozen=True, kw_only=True):
 class Occupied(Struct, frozen=True):
     """The seats of an event that nobody can buy, in one snapshot.
 
-    `taken` holds (seat, order id as 32 hex digits, "confirmed" or "pending"), `blocked` seats.
+    `taken` holds (seat, order id as 32 hex digits, "confirmed" or "pending", the visitor of a pending one),
+    `blocked` seats.
     """
 
-    taken: tuple[tuple[int, str, str], ...]
+    taken: tuple[tuple[int, str, str, str], ...]
     blocked: tuple[int, ...]
 
 
@@ -100,18 +101,19 @@ async def create_from_plan(conn: Any, event: NewEvent, name: str, body: bytes, s
         return await create(conn, event, plan_id, seat_count)
 
 
-_SELECT = """
+SELECT = """
     SELECT e.*, (
         SELECT coalesce(json_agg(json_build_object('id', c.id, 'name', c.name, 'price', c.price,
             'color', c.color) ORDER BY c.position, c.id), '[]')::text
         FROM categories c WHERE c.event_id = e.id AND c.deleted_at IS NULL
     ) AS categories
-    FROM events e WHERE e.deleted_at IS NULL
+    FROM events e
 """
 _categories = msgspec.json.Decoder(tuple[Category, ...])
 
 
-def _event(row: Any) -> Event:
+def of_row(row: Any) -> Event:
+    """A row of `SELECT` as an event."""
     named = {name: row[name] for name in Event.__struct_fields__ if name != "categories"}
     return Event(**named, categories=_categories.decode(row["categories"]))
 
@@ -119,15 +121,17 @@ def _event(row: Any) -> Event:
 async def get(pool: asyncpg.Pool, event_id: int) -> Event | None:
     """An event in any status; None if there is none or it was deleted."""
     async with connection(pool) as conn:
-        row = await conn.fetchrow(f"{_SELECT} AND e.id = $1", event_id)
-    return None if row is None else _event(row)
+        row = await conn.fetchrow(f"{SELECT} WHERE e.deleted_at IS NULL AND e.id = $1", event_id)
+    return None if row is None else of_row(row)
 
 
 async def published(pool: asyncpg.Pool) -> list[Event]:
     """What everybody may see, the next first."""
     async with connection(pool) as conn:
-        rows = await conn.fetch(f"{_SELECT} AND e.status = 'published' ORDER BY e.starts_at, e.id")
-    return [_event(row) for row in rows]
+        rows = await conn.fetch(
+            f"{SELECT} WHERE e.deleted_at IS NULL AND e.status = 'published' ORDER BY e.starts_at, e.id"
+        )
+    return [of_row(row) for row in rows]
 
 
 async def publish(pool: asyncpg.Pool, event_id: int) -> bool:
@@ -157,17 +161,20 @@ async def cancel(pool: asyncpg.Pool, event_id: int) -> int:
     later ones meet the status, and the epoch if they began earlier. Its orders are another step.
     """
     async with connection(pool) as conn:
-        epoch = await conn.fetchval(
-            """
-            UPDATE events SET status = 'cancelled', status_version = status_version + 1, epoch = epoch + 1
-            WHERE id = $1 AND status <> 'cancelled' AND deleted_at IS NULL RETURNING epoch
-            """,
-            event_id,
-        )
-        if epoch is None:
-            epoch = await conn.fetchval(
-                "SELECT epoch FROM events WHERE id = $1 AND deleted_at IS NULL", event_id
-            )
+        return await cancel_within(conn, event_id)
+
+
+async def cancel_within(conn: Any, event_id: int) -> int:
+    """`cancel` as a part of the caller's transaction: what it promises holds once that is committed."""
+    epoch = await conn.fetchval(
+        """
+        UPDATE events SET status = 'cancelled', status_version = status_version + 1, epoch = epoch + 1
+        WHERE id = $1 AND status <> 'cancelled' AND deleted_at IS NULL RETURNING epoch
+        """,
+        event_id,
+    )
+    if epoch is None:
+        epoch = await conn.fetchval("SELECT epoch FROM events WHERE id = $1 AND deleted_at IS NULL", event_id)
     if epoch is None:
         raise Refused("event_not_found")
     return int(epoch)
@@ -200,16 +207,18 @@ async def occupied(pool: asyncpg.Pool, event_id: int) -> Occupied:
     async with connection(pool) as conn:
         rows = await conn.fetch(
             """
-            SELECT seat, order_id, status FROM bookings
+            SELECT seat, order_id, status, CASE status
+                WHEN 'pending' THEN (SELECT visitor FROM orders WHERE id = order_id) ELSE '' END
+            FROM bookings
             WHERE event_id = $1 AND status IN ('pending', 'confirmed')
             UNION ALL
-            SELECT index, NULL, status FROM seats WHERE event_id = $1 AND status = 'blocked'
+            SELECT index, NULL, status, NULL FROM seats WHERE event_id = $1 AND status = 'blocked'
             ORDER BY 1
             """,
             event_id,
         )
     return Occupied(
-        taken=tuple((row[0], row[1].hex, row[2]) for row in rows if row[1] is not None),
+        taken=tuple((row[0], row[1].hex, row[2], row[3]) for row in rows if row[1] is not None),
         blocked=tuple(row[0] for row in rows if row[1] is None),
     )
 

@@ -3,9 +3,32 @@
 from typing import Any
 
 import asyncpg
+from msgspec import Struct
 
 from seatmap.errors import Refused
 from seatmap.ledger.pool import connection
+
+
+class PlanSummary(Struct, frozen=True, kw_only=True):
+    """A plan without its geometry."""
+
+    id: int
+    name: str
+    seat_count: int
+
+
+async def listing(pool: asyncpg.Pool, *, before: int | None = None, limit: int = 50) -> list[PlanSummary]:
+    """The plans, the newest first; `before` is the last id seen."""
+    async with connection(pool) as conn:
+        rows = await conn.fetch(
+            """
+            SELECT id, name, seat_count FROM plans
+            WHERE deleted_at IS NULL AND ($1::bigint IS NULL OR id < $1) ORDER BY id DESC LIMIT $2
+            """,
+            before,
+            limit,
+        )
+    return [PlanSummary(**row) for row in rows]
 
 
 async def save(conn: Any, name: str, body: bytes, seat_count: int) -> int:

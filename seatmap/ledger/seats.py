@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
+from seatmap.errors import Refused
 from seatmap.ledger.pool import connection
 from seatmap.model import Seat
 
@@ -84,3 +85,88 @@ async def seat_table(pool: asyncpg.Pool, event_id: int) -> SeatTable:
         prices=tuple(row[2] for row in rows),
         blocked=frozenset(index for index, row in enumerate(rows) if row[3]),
     )
+
+
+_FREE = """
+    NOT EXISTS (
+        SELECT FROM bookings b
+        WHERE b.event_id = s.event_id AND b.seat = s.index AND b.status IN ('pending', 'confirmed')
+    )
+"""
+
+
+async def set_status(conn: Any, event_id: int, chosen: Sequence[int], status: str) -> set[int]:
+    """Takes seats off sale ("blocked") or puts them back ("available"); those that have changed.
+
+    The caller has locked the event. Seats with an active booking, and removed ones, are left alone.
+    """
+    rows = await conn.fetch(
+        f"""
+        UPDATE seats s SET status = $3
+        WHERE event_id = $1 AND index = ANY ($2) AND status <> $3 AND deleted_at IS NULL AND {_FREE}
+        RETURNING index
+        """,
+        event_id,
+        chosen,
+        status,
+    )
+    return {row["index"] for row in rows}
+
+
+async def set_category(conn: Any, event_id: int, chosen: Sequence[int], category_id: int) -> set[int]:
+    """Puts seats into another category of the same event; those that have changed. As `set_status`."""
+    rows = await conn.fetch(
+        f"""
+        UPDATE seats s SET category_id = $3
+        WHERE event_id = $1 AND index = ANY ($2) AND category_id <> $3 AND deleted_at IS NULL AND {_FREE}
+        RETURNING index
+        """,
+        event_id,
+        chosen,
+        category_id,
+    )
+    return {row["index"] for row in rows}
+
+
+async def on_offer(conn: Any, event_id: int, chosen: Sequence[int]) -> set[int]:
+    """Those of `chosen` that are not blocked."""
+    rows = await conn.fetch(
+        "SELECT index FROM seats WHERE event_id = $1 AND index = ANY ($2) AND status = 'available'",
+        event_id,
+        chosen,
+    )
+    return {row["index"] for row in rows}
+
+
+async def copy(conn: Any, source: int, event_id: int, progress: Progress) -> None:
+    """Gives an event the seats of another that has the same plan and category names, as `generate` does.
+
+    Refuses with wrong_state where a category was renamed since.
+    """
+    before = -1
+    total = await conn.fetchval("SELECT count(*) FROM seats WHERE event_id = $1", source)
+    while True:
+        start = await conn.fetchval(
+            "SELECT coalesce(max(index) + 1, 0) FROM seats WHERE event_id = $1", event_id
+        )
+        await progress(min(start, total), total)
+        if start >= total:
+            return
+        if start == before:
+            raise Refused("wrong_state", "The categories of the two events have different names by now.")
+        before = start
+        await conn.execute(
+            """
+            INSERT INTO seats (event_id, index, section, row, number, label, x, y, category_id, status)
+            SELECT $2, s.index, s.section, s.row, s.number, s.label, s.x, s.y, mine.id, s.status
+            FROM seats s JOIN categories c ON c.id = s.category_id
+            JOIN categories mine ON mine.event_id = $2 AND mine.name = c.name AND mine.deleted_at IS NULL
+            WHERE s.event_id = $1 AND s.index >= $3 AND s.index < $3 + $4
+            ORDER BY s.index
+            ON CONFLICT DO NOTHING
+            """,
+            source,
+            event_id,
+            start,
+            CHUNK,
+        )
