@@ -55,6 +55,12 @@ class EventList(Struct, frozen=True):
     events: list[EventView]
 
 
+class SeatsQuery(Struct, frozen=True):
+    """How the seats are written."""
+
+    compact: str = ""
+
+
 class SeatView(Struct, frozen=True):
     """One seat at a position."""
 
@@ -94,19 +100,33 @@ class Api:
         """All of them."""
 
         def read(
-            path: str, handle: Handle, summary: str, answer: Any, access: Access = Access.public
+            path: str, handle: Handle, summary: str, answer: Any, access: Access = Access.public, **more: Any
         ) -> Endpoint:
             return Endpoint(
                 method="GET",
                 path=path,
                 handle=handle,
                 access=access,
-                tag="map",
+                tag="orders" if path.startswith("/api/orders") else "map",
                 summary=summary,
                 answer=answer,
+                **more,
             )
 
-        def command(kind: Any, summary: str, answer: Any) -> Endpoint:
+        one = "/api/events/{event_id}"
+        return [
+            read("/api/events", self.events, "The published events", EventList),
+            read(one, self.event, "One event", EventView),
+            read(f"{one}/plan", self.plan, "Its plan, the same bytes until it changes", None),
+            read(f"{one}/seats", self.seats, "Its seats at one position", SeatsView, query=SeatsQuery),
+            read(f"{one}/mine", self.mine, "What is mine in it", MineState, Access.visitor),
+            read("/api/orders", self.orders, "My orders", OrderList),
+            read("/api/orders/{order_id}", self.order, "One of my orders", Order),
+            *self._commands(),
+        ]
+
+    def _commands(self) -> list[Endpoint]:
+        def command(kind: Any, summary: str, answer: Any, *refuses: str, **example: Any) -> Endpoint:
             name = kind.__struct_config__.tag
             return Endpoint(
                 method="POST",
@@ -117,22 +137,43 @@ class Api:
                 summary=summary,
                 body=kind,
                 answer=answer,
+                refuses=(*refuses, "wrong_epoch"),
+                example=example,
             )
 
-        one = "/api/events/{event_id}"
+        seats, hold = {"seats": [4, 5]}, {"hold_id": "0f0e0d0c0b0a09080706050403020100"}
+        order = {"order_id": "0192f0c1-2b3c-7d4e-8f50-617283940516"}
+        buyer = {"total": 3000, "name": "Ada Lovelace", "email": "ada@example.org"}
         return [
-            read("/api/events", self.events, "The published events", EventList),
-            read(one, self.event, "One event", EventView),
-            read(f"{one}/plan", self.plan, "Its plan, the same bytes until it changes", None),
-            read(f"{one}/seats", self.seats, "Its seats at one position", SeatsView),
-            read(f"{one}/mine", self.mine, "What is mine in it", MineState, Access.visitor),
-            read("/api/orders", self.orders, "My orders", OrderList),
-            read("/api/orders/{order_id}", self.order, "One of my orders", Order),
-            command(protocol.Hold, "Add seats to my hold, all or none", MineState),
-            command(protocol.Release, "Give seats of my hold back", MineState),
-            command(protocol.Extend, "Give my hold more time, once", MineState),
-            command(protocol.Book, "Buy exactly my hold", Order),
-            command(protocol.Cancel, "Give an order back", Order),
+            command(
+                protocol.Hold, "Add seats to my hold, all or none", MineState, *_SEATS, *_HOLDING, **seats
+            ),
+            command(
+                protocol.Release, "Give seats of my hold back", MineState, *_SEATS, *_HOLD, **hold, **seats
+            ),
+            command(
+                protocol.Extend,
+                "Give my hold more time, once",
+                MineState,
+                *_HOLD,
+                "hold_not_extendable",
+                **hold,
+            ),
+            command(
+                protocol.Book,
+                "Buy exactly my hold",
+                Order,
+                *_SEATS,
+                *_HOLD,
+                *_BUYING,
+                **order,
+                **hold,
+                **seats,
+                **buyer,
+            ),
+            command(
+                protocol.Cancel, "Give an order back", Order, "order_not_found", "order_not_active", **order
+            ),
         ]
 
     # ---- reading ----
@@ -182,7 +223,7 @@ class Api:
             "plan_version": replica.plan_version,
             "counts": room.counts(),
         }
-        if call.request.query_params.get("compact"):
+        if call.query.compact:
             return json({**head, "statuses": bytes(replica.statuses).translate(_DIGITS).decode()})
         return json({**head, "seats": Raw(await seats_as_json(table, bytes(replica.statuses)))})
 
@@ -213,6 +254,29 @@ class Api:
         return await self._rooms.get(event_id_of(call.request.path_params["event_id"]))
 
 
+# what a command about seats, one about a hold, taking seats and buying them may be refused for
+_SEATS = ("seat_out_of_range", "seat_repeated", "too_many_seats")
+_HOLD = ("not_your_hold", "hold_expired", "in_checkout")
+_HOLDING = (
+    "no_seats",
+    "seat_taken",
+    "seat_blocked",
+    "not_your_hold",
+    "hold_expired",
+    "in_checkout",
+    "not_on_sale",
+)
+_BUYING = (
+    "no_seats",
+    "seat_taken",
+    "seat_blocked",
+    "seat_yours",
+    "hold_changed",
+    "not_on_sale",
+    "price_changed",
+    "order_reused",
+    "order_aborted",
+)
 _DIGITS = bytes(b"0123"[i] if i < len(Status) else 0 for i in range(256))
 
 

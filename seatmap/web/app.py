@@ -15,7 +15,7 @@ from seatmap.checkout.stores import Stores, open_stores
 from seatmap.config import Settings
 from seatmap.errors import SeatmapError
 from seatmap.ledger.instance import secret
-from seatmap.web import pages
+from seatmap.web import docs, pages
 from seatmap.web.api import Api
 from seatmap.web.dashboard import Dashboards
 from seatmap.web.endpoint import Gate
@@ -55,11 +55,15 @@ async def _build(
     visitors = Visitors(settings.secret.encode() or await secret(stores.pool))
     counter = Counter(stores, checkout)
     gate = Gate(visitors, _nobody, settings.origins)
+    endpoints = [
+        *Api(rooms, counter).endpoints(),
+    ]
     return Starlette(
         routes=[
             *pages.routes(visitors),
             *Health(rooms).routes(),
-            *gate.routes(Api(rooms, counter).endpoints()),
+            *docs.routes(endpoints),
+            *gate.routes(endpoints),
             WebSocketRoute("/ws/events/{event_id}", Socket(rooms, counter, visitors).__call__),
             WebSocketRoute("/ws/admin/events/{event_id}", dashboards.__call__),
         ],
