@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import uvicorn
+from starlette.applications import Starlette
 
 from seatmap.config import Settings
 from seatmap.web.app import open_app
@@ -30,27 +31,33 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def running_site(settings: Settings) -> AsyncIterator[str]:
     """Serve `settings` until the block ends; the site's url."""
+    async with open_app(settings) as app, served(app) as url:
+        yield url
+
+
+@asynccontextmanager
+async def served(app: Starlette) -> AsyncIterator[str]:
+    """Serve an application until the block ends; its url."""
     listener = listen("127.0.0.1", 0)
-    async with open_app(settings) as app:
-        server = _Server(
-            uvicorn.Config(
-                app,
-                http="httptools",
-                ws=FanoutProtocol,
-                ws_per_message_deflate=False,
-                ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=1,
-            )
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws=FanoutProtocol,
+            ws_per_message_deflate=False,
+            ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
         )
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await serving
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
 
 
 @contextmanager
