@@ -12,6 +12,18 @@ from seatmap.web.visitor import Visitors
 
 STATIC = Path(__file__).parents[2] / "static"
 
+ADMIN_PAGES = {
+    "/admin": "events",
+    "/admin/events/new": "new-event",
+    "/admin/events/{event_id:int}": "event",
+    "/admin/orders": "orders",
+    "/admin/orders/{order_id:uuid}": "order",
+    "/admin/users": "users",
+    "/admin/jobs": "jobs",
+    "/admin/audit": "audit",
+    "/admin/settings": "settings",
+}
+
 
 class _Revalidated(StaticFiles):
     """Browsers ask each time and are mostly told "not modified": a deploy is never half old."""
@@ -39,6 +51,8 @@ def routes(visitors: Visitors) -> list[BaseRoute]:
         page("/", "index.html"),
         page("/events/{event_id:int}", "event.html"),
         page("/bookings", "bookings.html"),
+        page("/account", "account.html"),
+        *(page(path, f"admin/{name}.html") for path, name in ADMIN_PAGES.items()),
         Route("/docs/problems", problems_page),
         Mount("/static", _Revalidated(directory=STATIC)),
     ]

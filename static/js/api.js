@@ -17,14 +17,18 @@ export const getEvent = (id) => request(`/api/events/${id}`)
 export const getPlan = (id) => request(`/api/events/${id}/plan`)
 export const getOrders = async () => (await request("/api/orders")).orders
 
-export const sendCommand = (eventId, { type, ...fields }) =>
-  request(`/api/events/${eventId}/${type}`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(fields),
+export const getOrder = (id) => request(`/api/orders/${id}`)
+export const getMe = async () => (await request("/api/account/me")).user
+
+export const sendCommand = (eventId, { type, ...fields }) => send("POST", `/api/events/${eventId}/${type}`, fields)
+
+export const send = (method, path, body) =>
+  request(path, {
+    method,
+    ...(body && { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
   })
 
-async function request(path, options = {}) {
+export async function request(path, options = {}) {
   let response
   try {
     // Revalidated each time: a plan that changed must not come from an old cache.

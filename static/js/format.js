@@ -14,7 +14,7 @@ export function money(minor, currency) {
   }).format(minor / 10 ** digits)
 }
 
-function fractionDigits(currency) {
+export function fractionDigits(currency) {
   return new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits
 }
 

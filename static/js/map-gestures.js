@@ -11,8 +11,10 @@ export class Gestures {
   #pointers = new Map() // id → [x, y]
   #travelled = 0
   #pinch = null // {distance, x, y}
+  #from = [0, 0] // where the press began
 
-  // on: {pan(dx, dy), zoom(x, y, factor), tap(x, y, isTouch), hover(x, y), leave()}
+  // on: {pan(dx, dy), zoom(x, y, factor), tap(x, y, isTouch), hover(x, y), leave()}, and where a drag may be more
+  // than a pan: {drag(from, to), which says whether it is, drop(from, to)}
   constructor(element, on) {
     this.#element = element
     this.#on = on
@@ -31,7 +33,10 @@ export class Gestures {
 
   #down(event) {
     if (event.button !== 0 || event.target.closest("button, a, [role=gridcell]")) return
-    if (this.#pointers.size === 0) this.#travelled = 0
+    if (this.#pointers.size === 0) {
+      this.#travelled = 0
+      this.#from = this.#at(event)
+    }
     this.#pointers.set(event.pointerId, this.#at(event))
     this.#pinch = null
   }
@@ -48,7 +53,7 @@ export class Gestures {
     if (this.#travelled <= DRAG_FROM_PX) return
     if (!this.#element.hasPointerCapture(event.pointerId)) this.#element.setPointerCapture(event.pointerId)
     this.#on.leave()
-    if (this.#pointers.size === 1) this.#on.pan(now[0] - before[0], now[1] - before[1])
+    if (this.#pointers.size === 1) this.#on.drag?.(this.#from, now) || this.#on.pan(now[0] - before[0], now[1] - before[1])
     else this.#pinchTo(...this.#pointers.values())
   }
 
@@ -64,7 +69,8 @@ export class Gestures {
   #up(event) {
     const wasDown = this.#pointers.delete(event.pointerId)
     this.#pinch = null
-    if (!wasDown || this.#pointers.size > 0 || this.#travelled > DRAG_FROM_PX) return
+    if (!wasDown || this.#pointers.size > 0) return
+    if (this.#travelled > DRAG_FROM_PX) return this.#on.drop?.(this.#from, this.#at(event))
     this.#on.tap(...this.#at(event), event.pointerType !== "mouse")
   }
 

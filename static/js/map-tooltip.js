@@ -12,12 +12,15 @@ export class Tooltip {
   #host
   #map
   #store
+  #describe
   #seat = -1
 
-  constructor(host, map, store) {
+  // describe(seat): {text, active}, what is said under the seat's name and whether a press does something
+  constructor(host, map, store, describe = (seat) => buyersWords(store, seat)) {
     this.#host = host
     this.#map = map
     this.#store = store
+    this.#describe = describe
     this.ring = host.querySelector("[data-ring]")
     this.box = host.querySelector("[data-tooltip]")
     map.addEventListener("view", () => this.show(-1))
@@ -34,13 +37,11 @@ export class Tooltip {
   }
 
   #fill() {
-    const { venue, view } = this.#store
-    const look = view[this.#seat]
-    const [title, text] = this.box.children
-    title.textContent = venue.label(this.#seat)
-    const price = `${venue.categoryName(this.#seat)} · ${money(venue.price(this.#seat), venue.currency)}`
-    text.textContent = look === AVAILABLE ? price : look === MINE ? `${price} · yours` : capitalised(WORDS[look])
-    this.#host.classList.toggle("is-over-seat", look === AVAILABLE || look === MINE)
+    const [title, words] = this.box.children
+    const { text, active } = this.#describe(this.#seat)
+    title.textContent = this.#store.venue.label(this.#seat)
+    words.textContent = text
+    this.#host.classList.toggle("is-over-seat", active)
   }
 
   #place() {
@@ -59,4 +60,11 @@ export class Tooltip {
   }
 }
 
-const capitalised = (text) => text[0].toUpperCase() + text.slice(1)
+function buyersWords({ venue, view }, seat) {
+  const look = view[seat]
+  const price = `${venue.categoryName(seat)} · ${money(venue.price(seat), venue.currency)}`
+  const text = look === AVAILABLE ? price : look === MINE ? `${price} · yours` : capitalised(WORDS[look])
+  return { text, active: look === AVAILABLE || look === MINE }
+}
+
+export const capitalised = (text) => text[0].toUpperCase() + text.slice(1)

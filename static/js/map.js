@@ -38,8 +38,9 @@ export class SeatMap extends EventTarget {
   #glide = null
   #soldOut = "" // sections without a seat left, as drawn
 
-  // on: {choose(seat), hover(seat | -1)}. Dispatches "view" when the view moved.
-  constructor(host, store, { choose, hover }) {
+  // on: {choose(seat), hover(seat | -1)}, and for maps that are drawn upon {drag(from, to), drop(from, to)}, as in
+  // map-gestures.js. Dispatches "view" when the view moved.
+  constructor(host, store, { choose, hover, drag, drop }) {
     super()
     this.#host = host
     this.#store = store
@@ -60,6 +61,8 @@ export class SeatMap extends EventTarget {
       tap: (x, y, isTouch) => this.#tap(x, y, isTouch, choose),
       hover: (x, y) => hover(SEAT * this.view.scale < HOVER_FROM_PX ? -1 : this.seatAt(x, y)),
       leave: () => hover(-1),
+      drag,
+      drop,
     })
     this.restyle()
     this.#resize()

@@ -18,8 +18,11 @@ export class SeatGrid {
   #row = -1
   #seat = -1
   #cells = []
+  #words
 
-  constructor(host, map, store, choose) {
+  // words: what each look is called, when it is not a buyer who reads
+  constructor(host, map, store, choose, words = WORDS) {
+    this.#words = words
     this.#host = host
     this.#map = map
     this.#store = store
@@ -137,7 +140,7 @@ export class SeatGrid {
       const seat = first + column
       const look = this.#store.view[seat]
       const price = money(this.#venue.price(seat), this.#venue.currency)
-      cell.setAttribute("aria-label", `${this.#venue.label(seat)}, ${this.#venue.categoryName(seat)}, ${price}, ${WORDS[look]}`)
+      cell.setAttribute("aria-label", `${this.#venue.label(seat)}, ${this.#venue.categoryName(seat)}, ${price}, ${this.#words[look]}`)
       cell.setAttribute("aria-selected", look >= MINE)
       cell.setAttribute("aria-disabled", look !== AVAILABLE && look < MINE)
     })

@@ -1,0 +1,125 @@
+// The editor's map: seats are chosen on it, and then get another category, go on or off sale, or are kept for
+// wheelchair users. A part of the event page's component: methods only.
+
+import { request, send } from "../api.js"
+import { plural } from "../format.js"
+import { toast } from "../toasts.js"
+import { PlanMap } from "./plan-map.js"
+
+const SHOWN_REFUSALS = 12
+const REASONS = {
+  seat_taken: "sold or held",
+  seat_held: "held",
+  seat_booked: "sold",
+  seat_blocked: "not for sale",
+}
+
+let map = null // never Alpine's
+let planVersion = 0
+
+export const seatWork = (id) => ({
+  chosenCount: 0,
+  drawsBox: false,
+  sections: [],
+  planCategories: [],
+  refused: [],
+  refusedText: "",
+  working: false,
+  hasMap: false,
+
+  // Draws the plan when there is a new one, and the seats as they are now.
+  async showSeats(event, { anew = false } = {}) {
+    if (event.job && event.job.state !== "done") return
+    try {
+      if (anew || planVersion !== event.plan_version) await this.drawPlan(event)
+      if (map) map.update(await request(`/api/admin/events/${id}/seats`))
+    } catch (error) {
+      if (!error.code) throw error
+      this.hasMap = map !== null // a draft whose seats are not made yet has none to show
+    }
+  },
+
+  async drawPlan(event) {
+    const plan = await request(`/api/admin/events/${id}/plan`)
+    const chosen = map?.chosen ?? []
+    this.hasMap = true
+    await this.$nextTick()
+    map = new PlanMap(this.$refs.map, plan)
+    planVersion = event.plan_version
+    map.drawsBox = this.drawsBox
+    map.addEventListener("chosen", () => {
+      this.chosenCount = map.chosen.size
+    })
+    map.add(chosen)
+    this.sections = map.venue.sections.map((name, index) => ({ index, name: name || "All seats" }))
+    this.planCategories = event.categories.map(({ id: category, name }) => ({ id: category, name }))
+    window.seatmap = { pointOf, statusOf: (seat) => map.store.base[seat], chosen: () => [...map.chosen] } // for tests
+  },
+
+  setMode(drawsBox) {
+    this.drawsBox = drawsBox
+    if (map) map.drawsBox = drawsBox
+  },
+
+  chooseSection(event) {
+    const { value } = event.target
+    event.target.value = ""
+    if (value === "") return
+    const { venue } = map
+    map.add([...venue.section.keys()].filter((seat) => venue.section[seat] === Number(value)))
+  },
+
+  clearChoice() {
+    map?.clear()
+  },
+
+  async setCategory(event) {
+    const { value } = event.target
+    event.target.value = ""
+    if (value !== "") await this.changeSeats({ category_id: Number(value) })
+  },
+
+  setStatus(status) {
+    return this.changeSeats({ status })
+  },
+
+  setAccessible(accessible) {
+    return this.changeSeats({ accessible })
+  },
+
+  async changeSeats(change) {
+    this.working = true
+    this.refused = []
+    try {
+      const { changed, refused } = await send("POST", `/api/admin/events/${id}/seats`, { seats: [...map.chosen].sort((a, b) => a - b), ...change })
+      this.tellRefused(refused)
+      toast(`${plural(changed, "seat")} changed.`, "good")
+      map.clear()
+      map.add(refused.map(({ seat }) => seat))
+      const event = await request(`/api/admin/events/${id}`)
+      this.show(event)
+      await this.showSeats(event, { anew: "category_id" in change })
+    } catch (error) {
+      toast(error.message, "bad")
+    }
+    this.working = false
+  },
+
+  tellRefused(refused) {
+    this.refused = refused.slice(0, SHOWN_REFUSALS).map(({ seat, label, code }) => ({ seat, text: `${label}: ${REASONS[code] ?? code}` }))
+    const rest = refused.length - this.refused.length
+    this.refusedText = refused.length === 0 ? "" : `${plural(refused.length, "seat was", "seats were")} left as they are${rest > 0 ? `, ${rest} more than are listed` : ""}:`
+  },
+
+  forgetRefused() {
+    this.refused = []
+    this.refusedText = ""
+  },
+})
+
+function pointOf(seat) {
+  map.map.reveal(seat)
+  const box = document.querySelector("#plan-map").getBoundingClientRect()
+  const [x, y] = map.map.pointOf(seat)
+  return { x: box.left + x, y: box.top + y }
+}

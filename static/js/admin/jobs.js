@@ -1,0 +1,54 @@
+// Background work: how far it is, and what failed for good.
+
+import Alpine from "/static/vendor/alpine-csp.js"
+import { send } from "../api.js"
+import { eventDate, plural } from "../format.js"
+import { toast, toasts } from "../toasts.js"
+import { enter, may } from "./frame.js"
+import { listPanel } from "./list.js"
+import { jobProgress, jobState, spoken } from "./words.js"
+
+const POLL_MS = 2000
+const STATES = ["queued", "running", "done", "failed"]
+
+const entered = enter("jobs")
+let mayRetry = false
+
+Alpine.data("jobs", () => ({
+  ...listPanel({ entered, path: "/api/admin/jobs", key: "jobs", describe, pollMs: POLL_MS }),
+  states: STATES.map((value) => ({ value, text: jobState(value)[0] })),
+
+  entered(user) {
+    mayRetry = may(user, "admin")
+  },
+
+  async retry(row) {
+    try {
+      await send("POST", `/api/admin/jobs/${row.id}/retry`)
+      toast(`${row.kind} is tried again.`, "good")
+    } catch (error) {
+      toast(error.message, "bad")
+    }
+    await this.refresh()
+  },
+}))
+Alpine.data("toasts", toasts)
+Alpine.start()
+
+function describe(job) {
+  const [state, look] = jobState(job.state)
+  return {
+    id: job.id,
+    kind: spoken(job.kind),
+    about: job.event_id ? `Event ${job.event_id}` : "",
+    state,
+    look,
+    attempts: job.attempts > 1 ? plural(job.attempts, "attempt") : "",
+    done: job.done ?? 0,
+    total: job.total ?? 0,
+    progress: jobProgress(job),
+    error: job.state === "done" ? "" : (job.error ?? ""),
+    made: eventDate(job.created_at),
+    canRetry: job.state === "failed" && mayRetry,
+  }
+}

@@ -1,0 +1,111 @@
+// A new event: from a plan that is there, or from rows and columns.
+
+import Alpine from "/static/vendor/alpine-csp.js"
+import { request, send } from "../api.js"
+import { count, plural } from "../format.js"
+import { toasts } from "../toasts.js"
+import { ownZone, zones } from "../zoned.js"
+import { readTime } from "./event-form.js"
+import { enter } from "./frame.js"
+import { gridPlan } from "./grid-plan.js"
+import { PlanMap } from "./plan-map.js"
+
+const SIDE_MAX = 400
+const PREVIEW_MAX = 20_000
+
+const entered = enter("events")
+
+Alpine.data("newEvent", () => ({
+  plans: [],
+  source: "grid", // grid, plan
+  zones: zones(),
+  ownZone: ownZone(),
+  failure: "",
+  busy: false,
+  seatText: "",
+  notes: [],
+
+  async init() {
+    await entered
+    this.$nextTick(() => this.preview())
+    await this.loadPlans()
+  },
+
+  async loadPlans() {
+    try {
+      const { plans } = await request("/api/admin/plans")
+      this.plans = plans.map(({ id, name, seat_count: seats }) => ({ id, text: `${name} · ${plural(seats, "seat")}` }))
+    } catch (error) {
+      this.failure = error.message
+    }
+  },
+
+  choose(source) {
+    this.source = source
+    if (source === "grid") this.$nextTick(() => this.preview())
+  },
+
+  is(source) {
+    return this.source === source
+  },
+
+  preview() {
+    if (this.source !== "grid") return
+    const grid = gridOf(new FormData(this.$refs.form))
+    const seats = grid.rows * grid.columns
+    this.seatText = `${count(grid.rows)} rows of ${count(grid.columns)}: ${plural(seats, "seat")}`
+    if (seats > 0 && seats <= PREVIEW_MAX) new PlanMap(this.$refs.map, gridPlan({ ...grid, name: "Preview", currency: "EUR" }), { mayChoose: () => false })
+  },
+
+  async upload(event) {
+    const [file] = event.target.files
+    if (!file) return
+    this.failure = ""
+    this.busy = true
+    try {
+      const made = await request("/api/admin/plans", { method: "POST", headers: { "content-type": "application/json" }, body: await file.text() })
+      this.notes = made.mended
+      await this.loadPlans()
+      this.$nextTick(() => {
+        this.$refs.plan.value = made.id
+      })
+    } catch (error) {
+      this.failure = error.message
+    }
+    event.target.value = ""
+    this.busy = false
+  },
+
+  async create(event) {
+    this.failure = ""
+    this.busy = true
+    try {
+      const made = await send("POST", "/api/admin/events", bodyOf(new FormData(event.target), this.source))
+      location.assign(`/admin/events/${made.id}`)
+    } catch (error) {
+      this.failure = error.message
+      this.busy = false
+    }
+  },
+}))
+Alpine.data("toasts", toasts)
+Alpine.start()
+
+function gridOf(form) {
+  const number = (name) => Math.max(0, Math.min(SIDE_MAX, Math.floor(Number(form.get(name))) || 0))
+  const columns = number("columns")
+  const aisles = form.get("aisles").split(/[\s,;]+/).map(Number).filter((aisle) => aisle > 0 && aisle < columns)
+  return { rows: number("rows"), columns, aisles: [...new Set(aisles)].sort((a, b) => a - b), section: form.get("section").trim() }
+}
+
+function bodyOf(form, source) {
+  const timezone = form.get("timezone").trim()
+  return {
+    name: form.get("name").trim(),
+    venue: form.get("venue").trim(),
+    timezone,
+    starts_at: readTime(form.get("starts_at"), timezone),
+    currency: form.get("currency").trim().toUpperCase(),
+    ...(source === "grid" ? { grid: gridOf(form) } : { plan_id: Number(form.get("plan_id")) }),
+  }
+}

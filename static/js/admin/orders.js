@@ -1,0 +1,49 @@
+// The list of orders, with search.
+
+import Alpine from "/static/vendor/alpine-csp.js"
+import { request } from "../api.js"
+import { eventDate, money, plural } from "../format.js"
+import { shortReference } from "../ids.js"
+import { toasts } from "../toasts.js"
+import { enter } from "./frame.js"
+import { listPanel } from "./list.js"
+import { orderState, spoken } from "./words.js"
+
+const POLL_MS = 5000
+const PAYMENTS = ["unpaid", "paid", "failed", "refunded"]
+
+const entered = enter("orders")
+
+Alpine.data("orders", () => ({
+  ...listPanel({ entered, path: "/api/admin/orders", key: "orders", describe, pollMs: POLL_MS }),
+  events: [],
+  payments: PAYMENTS.map((value) => ({ value, text: spoken(value) })),
+
+  // The filters are read from the address once there is an option to choose.
+  async entered() {
+    const found = await request("/api/admin/events?limit=200").catch(() => ({ events: [] }))
+    this.events = found.events.map(({ id, name }) => ({ id, name }))
+    this.$nextTick(() => this.readAddress())
+  },
+}))
+Alpine.data("toasts", toasts)
+Alpine.start()
+
+function describe(order) {
+  const [state, look] = orderState(order.status)
+  const labels = order.seats.map(({ label }) => label)
+  return {
+    id: order.id,
+    address: `/admin/orders/${order.id}`,
+    reference: shortReference(order.id),
+    name: order.name,
+    email: order.email,
+    event: order.event_name,
+    made: eventDate(order.created_at),
+    seats: labels.length > 2 ? `${labels[0]} and ${plural(labels.length - 1, "more", "more")}` : labels.join(" · "),
+    state,
+    look,
+    payment: spoken(order.payment_status),
+    total: money(order.total, order.currency),
+  }
+}

@@ -1,0 +1,110 @@
+// A map to work on: shows a plan and its seats' states, and lets one choose seats by click, key or rectangle. Chosen
+// seats look like a buyer's own. Not Alpine's business: never give this object to it.
+
+import { money } from "../format.js"
+import { SeatMap } from "../map.js"
+import { capitalised, Tooltip } from "../map-tooltip.js"
+import { SeatGrid } from "../seat-grid.js"
+import { SeatStore, WORDS } from "../store.js"
+import { Venue } from "../venue.js"
+import { mapParts } from "./map-parts.js"
+
+const ZOOM_STEP = 1.6
+const STATES = WORDS.slice(0, 4).with(1, "held")
+const CHOSEN_WORDS = WORDS.with(1, "held").with(4, "chosen")
+
+export class PlanMap extends EventTarget {
+  chosen = new Set()
+  drawsBox = false // a drag draws a rectangle instead of moving the map
+
+  #box
+
+  // mayChoose(seat): whether a press on it means anything. Dispatches "chosen".
+  constructor(host, plan, { mayChoose = () => true } = {}) {
+    super()
+    this.venue = new Venue(plan)
+    this.store = new SeatStore(this.venue)
+    const { parts, grid, box, controls } = mapParts("Seat map. Arrow keys move between seats, Space chooses.")
+    host.replaceChildren(...parts)
+    this.#box = box
+
+    const choose = (seat) => mayChoose(seat) && this.toggle([seat])
+    let tooltip = null
+    this.map = new SeatMap(host, this.store, {
+      choose,
+      hover: (seat) => tooltip.show(seat),
+      drag: (from, to) => this.#drag(from, to),
+      drop: (from, to) => this.#drop(from, to),
+    })
+    tooltip = new Tooltip(host, this.map, this.store, (seat) => ({ text: this.#words(seat), active: mayChoose(seat) }))
+    new SeatGrid(grid, this.map, this.store, choose, CHOSEN_WORDS)
+    controls.in.addEventListener("click", () => this.map.zoomBy(ZOOM_STEP))
+    controls.out.addEventListener("click", () => this.map.zoomBy(1 / ZOOM_STEP))
+    controls.fit.addEventListener("click", () => this.map.fit())
+  }
+
+  // `statuses`: a digit per seat. Shows what changed.
+  update({ epoch, version, statuses }) {
+    this.store.takeSnapshot({ epoch, version }, Uint8Array.from(statuses))
+  }
+
+  // Chooses these; if they were all chosen, none of them any more.
+  toggle(seats) {
+    const all = seats.every((seat) => this.chosen.has(seat))
+    for (const seat of seats) all ? this.chosen.delete(seat) : this.chosen.add(seat)
+    this.#show()
+  }
+
+  add(seats) {
+    for (const seat of seats) this.chosen.add(seat)
+    this.#show()
+  }
+
+  clear() {
+    this.chosen.clear()
+    this.#show()
+  }
+
+  #show() {
+    this.store.setMine(this.chosen)
+    this.dispatchEvent(new Event("chosen"))
+  }
+
+  #words(seat) {
+    const { venue, store } = this
+    const price = `${venue.categoryName(seat)} · ${money(venue.price(seat), venue.currency)}`
+    return `${price} · ${capitalised(STATES[store.base[seat]])}`
+  }
+
+  #drag(from, to) {
+    if (!this.drawsBox) return false
+    const { left, top, right, bottom } = corners(from, to)
+    this.#box.hidden = false
+    Object.assign(this.#box.style, { left: `${left}px`, top: `${top}px`, width: `${right - left}px`, height: `${bottom - top}px` })
+    return true
+  }
+
+  #drop(from, to) {
+    if (!this.drawsBox) return
+    this.#box.hidden = true
+    const seats = this.#seatsIn(corners(from, to))
+    if (seats.length > 0) this.toggle(seats)
+  }
+
+  #seatsIn(screen) {
+    const [left, top] = this.map.view.toPlan(screen.left, screen.top)
+    const [right, bottom] = this.map.view.toPlan(screen.right, screen.bottom)
+    const { x, y, grid } = this.venue
+    const seats = []
+    grid.eachRun(left, top, right, bottom, (from, to) => {
+      for (const seat of grid.items.subarray(from, to)) {
+        if (x[seat] >= left && x[seat] <= right && y[seat] >= top && y[seat] <= bottom) seats.push(seat)
+      }
+    })
+    return seats
+  }
+}
+
+const corners = ([ax, ay], [bx, by]) => ({
+  left: Math.min(ax, bx), top: Math.min(ay, by), right: Math.max(ax, bx), bottom: Math.max(ay, by),
+})

@@ -1,0 +1,14 @@
+// The settings in force.
+
+import Alpine from "/static/vendor/alpine-csp.js"
+import { toasts } from "../toasts.js"
+import { enter } from "./frame.js"
+import { listPanel } from "./list.js"
+
+const entered = enter("settings")
+
+Alpine.data("settings", () => listPanel({ entered, path: "/api/admin/settings", key: "settings", describe }))
+Alpine.data("toasts", toasts)
+Alpine.start()
+
+const describe = ({ name, value, description = "" }) => ({ name, value: value === "" ? "–" : String(value), description })

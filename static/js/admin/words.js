@@ -1,0 +1,46 @@
+// The box office's words for states, and the colours that go with them.
+
+import { count } from "../format.js"
+
+const look = (kind) => `state is-${kind}`
+
+// → [word, look]
+export function eventState(event) {
+  if (event.deleted) return ["Deleted", look("closed")]
+  if (event.status === "draft") return ["Draft", look("closed")]
+  if (event.status === "cancelled") return ["Cancelled", look("bad")]
+  if (event.paused) return ["Paused", look("few")]
+  return { on_sale: ["On sale", look("open")], not_yet: ["Published, not yet on sale", look("few")], ended: ["Sale ended", look("closed")] }[event.sale]
+    ?? ["Published", look("open")]
+}
+
+export const orderState = (status) =>
+  ({ confirmed: ["Confirmed", look("open")], pending: ["Pending", look("few")], cancelled: ["Cancelled", look("closed")] })[status]
+  ?? [spoken(status), look("closed")]
+
+export const PAYMENTS = {
+  free: "Free",
+  door: "At the door",
+  test_card: "Test card",
+}
+
+export const jobState = (state) =>
+  ({ queued: ["Waiting", look("closed")], running: ["Running", look("few")], done: ["Done", look("open")], failed: ["Failed", look("bad")] })[state]
+  ?? [spoken(state), look("closed")]
+
+export function jobProgress({ done, total }) {
+  return total ? `${count(done)} of ${count(total)}` : ""
+}
+
+// "late_refund" → "Late refund"
+export function spoken(word) {
+  const text = String(word ?? "").replaceAll(/[_.]/g, " ")
+  return text ? text[0].toUpperCase() + text.slice(1) : ""
+}
+
+// {seats: [1, 2], reason: "rain"} → "seats: 1, 2 · reason: rain"
+export function detailsText(details) {
+  if (typeof details !== "object" || details === null) return details ? String(details) : ""
+  const text = (value) => (Array.isArray(value) ? value.map(text).join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value))
+  return Object.entries(details).map(([name, value]) => `${name.replaceAll("_", " ")}: ${text(value)}`).join(" · ")
+}
