@@ -130,6 +130,7 @@ class Book(_Command, frozen=True, kw_only=True, tag="book"):
     total: Annotated[int, Meta(ge=0)]
     name: Name
     email: Email
+    payment_method: Annotated[str, Meta(max_length=40)] = ""  # one of the event's; empty: its first
 
 
 class Cancel(_Command, frozen=True, kw_only=True, tag="cancel"):
@@ -172,14 +173,15 @@ class MineState(Struct, frozen=True, kw_only=True, tag="mine", tag_field="type")
 
 
 class Hello(Struct, frozen=True, kw_only=True, tag="hello", tag_field="type"):
-    """First message of a connection."""
+    """First message of a connection, and again whenever something of it has changed."""
 
     event_id: int
     plan_version: int
     heartbeat_ms: int
     reconnect_ms: int
     seats_per_visitor: int
-    sale: str  # on_sale, not_yet, ended, closed
+    sale: str  # on_sale, paused, not_yet, ended, closed
+    message: str = ""  # of the box office to everybody who looks; empty for none
 
 
 class Reply(Struct, frozen=True, kw_only=True, tag="reply", tag_field="type", omit_defaults=True):

@@ -7,12 +7,15 @@ from typing import Any
 
 import asyncpg
 from msgspec import Struct
+from msgspec.structs import replace
 
 from seatmap.errors import Refused
 from seatmap.ledger import events
 from seatmap.ledger.event_states import State, check, state_of
 from seatmap.ledger.pool import ACQUIRE_S, AWAY, connection, translated
 from seatmap.model import Event
+
+DELETED = "deleted"  # in place of the status that it will have again when it is restored
 
 _EDITS = 0x5EA8 << 40  # keeps these advisory locks apart from those of events.py
 
@@ -34,6 +37,11 @@ class StaffEvent(Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     job: JobState | None
+
+    @property
+    def shown(self) -> Event:
+        """The event, its status being DELETED where it is."""
+        return replace(self.event, status=DELETED) if self.deleted else self.event
 
     @property
     def state(self) -> State:

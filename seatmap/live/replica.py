@@ -85,6 +85,13 @@ class Replica:
     def _too_many(self, seats: Collection[int]) -> bool:
         return len(seats) * 16 > len(self.statuses)  # 4 bytes a seat against a quarter
 
+    def replan(self, plan_version: int) -> None:
+        """From now on frames name this version of the plan, if it is newer; the seats are the same."""
+        if 0 < self.plan_version < plan_version:
+            self.plan_version = plan_version
+            self._frames.clear()
+            self._snapshot = self._rebase = None
+
     def receive(self, change: Change) -> Outcome:
         """Apply the next change, if it is the next."""
         if change.epoch != self.position.epoch:

@@ -40,18 +40,27 @@ class _Stored(Struct, frozen=True, kw_only=True):
     format: int = 1
 
 
-def public(plan: Plan, *, plan_version: int, currency: str, categories: Sequence[Category]) -> dict[str, Any]:
+def public(
+    plan: Plan,
+    *,
+    plan_version: int,
+    currency: str,
+    categories: Sequence[Category],
+    category_of_seat: Sequence[int] | None = None,
+) -> dict[str, Any]:
     """What a page needs to draw the plan, ready to be encoded as JSON.
 
     `categories` are the event's, one for each of `plan.categories` and in that order; those without a
-    colour get the plan's. Coordinates are rounded to a tenth of a unit.
+    colour get the plan's. Where an event's categories are its own by now, `category_of_seat` says for each
+    seat which of them it has. Coordinates are rounded to a tenth of a unit.
     """
-    if len(categories) != len(plan.categories):
+    if category_of_seat is None and len(categories) != len(plan.categories):
         raise ValueError(
             f"{len(categories)} categories given for the {len(plan.categories)} of {plan.name!r}"
         )
     columns = _columns(plan)
     colors = dict(zip(plan.categories, plan.colors, strict=False))
+    names = plan.categories if category_of_seat is None else [category.name for category in categories]
     return {
         "plan_version": plan_version,
         "name": plan.name,
@@ -64,7 +73,7 @@ def public(plan: Plan, *, plan_version: int, currency: str, categories: Sequence
         "numbers": columns.numbers,
         "x": [round(x, 1) for x in columns.x],
         "y": [round(y, 1) for y in columns.y],
-        "category": columns.category,
+        "category": columns.category if category_of_seat is None else category_of_seat,
         "breaks": columns.breaks,
         "categories": [
             {
@@ -73,7 +82,7 @@ def public(plan: Plan, *, plan_version: int, currency: str, categories: Sequence
                 "price": category.price,
                 "color": category.color or colors.get(name, ""),
             }
-            for category, name in zip(categories, plan.categories, strict=True)
+            for category, name in zip(categories, names, strict=True)
         ],
         "shapes": [
             {"points": [round(p, 1) for p in shape.points], "text": shape.text, "color": shape.color}

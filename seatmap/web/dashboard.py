@@ -28,11 +28,11 @@ from seatmap.web.api import event_id_of
 from seatmap.web.endpoint import Identify, check_role
 from seatmap.web.guard import check_origin
 from seatmap.web.problems import problem_response
-from seatmap.web.room import Room
+from seatmap.web.room import Room, hello_of
 from seatmap.web.rooms import Rooms
 from seatmap.web.screens import PageScreen, screen_of
 from seatmap.web.session import Session
-from seatmap.web.socket import hello_of, position_of
+from seatmap.web.socket import position_of
 
 TELL_SECONDS = 1.0
 AGES_SECONDS = 2.0
@@ -187,7 +187,7 @@ class Dashboards:
 
     async def _serve(self, websocket: WebSocket, room: Room) -> None:
         screen = screen_of(websocket)
-        screen.tell(encode(hello_of(room, self._rooms.stores.settings)))
+        screen.tell(encode(hello_of(room.event, self._rooms.stores.settings)))
         holds, books = room.pulse.history()
         screen.tell(encode(History(holds_per_s=holds, books_per_s=books)))
         watching = asyncio.get_running_loop().create_task(self._watch(websocket, screen))

@@ -11,19 +11,22 @@ import msgspec
 
 from seatmap.booking.commands import ReadMine
 from seatmap.checkout.stores import Stores
+from seatmap.config import Settings
 from seatmap.errors import Refused, SeatmapError
 from seatmap.ledger import plans, seats
 from seatmap.ledger.seats import SeatTable
 from seatmap.live.feed import Watch
 from seatmap.live.hub import Hub
 from seatmap.live.pulse import Pulse
-from seatmap.model import Category, Change, Event, Mine, Plan, Position, Status
+from seatmap.model import Change, Event, Mine, Plan, Position, Status
 from seatmap.plan.public import public, restore
+from seatmap.protocol import Hello, encode
 from seatmap.web.screens import PageScreen
 from seatmap.web.session import Session
 
 TELL_AT_ONCE = 500  # visitors whose own is read side by side; the desk takes many in one call
 TELL_AGAIN_SECONDS = 0.25
+GREET_AT_ONCE = 250  # pages between two turns for everybody else in the process
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +48,19 @@ async def read_facts(stores: Stores, event: Event) -> Facts:
 
 def _facts(event: Event, table: SeatTable, body: bytes) -> Facts:
     plan: Plan = restore(body)
-    by_name = {category.name: category for category in event.categories}
-    categories: list[Category] = [by_name[name] for name in plan.categories]
-    shown = public(plan, plan_version=event.plan_version, currency=event.currency, categories=categories)
+    places = {category.name: place for place, category in enumerate(event.categories)}
+    shown = public(
+        plan,
+        plan_version=event.plan_version,
+        currency=event.currency,
+        categories=event.categories,
+        category_of_seat=[places[name] for name in table.categories],
+    )
     return Facts(event, table, msgspec.json.encode(shown))
 
 
 def sale_of(event: Event) -> str:
-    """Whether people may choose seats now: on_sale, not_yet, ended or closed."""
+    """Whether people may choose seats now: on_sale, paused, not_yet, ended or closed."""
     now = datetime.now(UTC)
     if event.status != "published":
         return "closed"
@@ -60,19 +68,42 @@ def sale_of(event: Event) -> str:
         return "not_yet"
     if event.on_sale_until is not None and now >= event.on_sale_until:
         return "ended"
-    return "on_sale"
+    return "paused" if event.paused else "on_sale"
+
+
+def hello_of(event: Event, settings: Settings) -> Hello:
+    """The first message of a connection."""
+    return Hello(
+        event_id=event.id,
+        plan_version=event.plan_version,
+        heartbeat_ms=settings.heartbeat_ms,
+        reconnect_ms=settings.reconnect_ms,
+        seats_per_visitor=event.seats_per_visitor,
+        sale=sale_of(event),
+        message=event.message,
+    )
 
 
 class Room:
     """Watches one event's replica and passes on what its pages should hear."""
 
-    def __init__(self, stores: Stores, facts: Facts, restore_event: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        facts: Facts,
+        restore_event: Callable[[int], None],
+        look_again: Callable[[int], None],
+    ) -> None:
         self.facts = facts
+        self.announced = -1  # the status version that Redis is known to have heard of
         self._stores = stores
         self._restore_event = restore_event
+        self._look_again = look_again
+        self._hello = hello_of(facts.event, stores.settings)
         self._pages: dict[str, dict[Session, PageScreen]] = defaultdict(dict)
         self._tasks: set[asyncio.Task[None]] = set()
         self._telling: asyncio.Task[None] | None = None
+        self._greeting: asyncio.Task[None] | None = None
         self.pulse = Pulse()
         self.watch = Watch(self.event.id, self)
         settings = stores.settings
@@ -115,6 +146,24 @@ class Room:
         if not pages:
             del self._pages[session.visitor]
 
+    def learn(self, facts: Facts) -> None:
+        """Take what the event is now; pages hear of it as far as it is something to them."""
+        self.facts = facts
+        self.watch.replica.replan(facts.event.plan_version)
+        hello = hello_of(facts.event, self._stores.settings)
+        if hello != self._hello:
+            self._hello = hello
+            if self._greeting is not None:
+                self._greeting.cancel()
+            self._greeting = self._start(self._greet_everybody(encode(hello)))
+
+    async def _greet_everybody(self, hello: bytes) -> None:
+        pages = [screen for pages in self._pages.values() for screen in pages.values()]
+        for i, screen in enumerate(pages):
+            screen.tell(hello)
+            if i % GREET_AT_ONCE == GREET_AT_ONCE - 1:
+                await asyncio.sleep(0)
+
     async def tell_mine(self, visitor: str) -> bool:
         """Read what is a visitor's and tell all their pages here; False where it cannot be read."""
         try:
@@ -135,6 +184,8 @@ class Room:
         self.pulse.changed(change)
         if change.seats:
             self.hub.changed()
+        elif not change.touched:
+            self._look_again(self.event.id)  # a change of nobody's: the event itself is another
         for visitor, reason, mine in change.touched:
             if visitor in self._pages:
                 self._tell(visitor, Position(change.epoch, change.to), mine, reason)
@@ -142,6 +193,8 @@ class Room:
     def caught_up(self) -> None:
         self.pulse.follow(self.watch.replica.statuses)
         self.hub.changed()
+        self.announced = -1  # a rebuild may have read the event before its last change
+        self._look_again(self.event.id)
         # After a gap nobody knows what was missed of anybody's own.
         if self._telling is not None:
             self._telling.cancel()

@@ -5,11 +5,13 @@ import logging
 from contextlib import suppress
 
 from seatmap.booking.commands import Expire
+from seatmap.checkout.announce import announce
 from seatmap.checkout.rebuild import open_event
 from seatmap.checkout.resolve import resolve
 from seatmap.checkout.stores import Stores
 from seatmap.errors import Refused, SeatmapError, Unavailable
-from seatmap.ledger import events
+from seatmap.ledger import events, staff_events
+from seatmap.ledger.staff_events import DELETED
 from seatmap.live.feed import Feed
 from seatmap.model import Change, Event, Position, Snapshot
 from seatmap.web.room import Facts, Room, read_facts
@@ -52,6 +54,8 @@ class Rooms:
         self._opening: dict[int, asyncio.Task[Room]] = {}
         self._restoring: dict[int, asyncio.Task[None]] = {}
         self._restore_turns = asyncio.Semaphore(RESTORE_AT_ONCE)
+        self._looking: dict[int, asyncio.Task[None]] = {}
+        self._look_again: set[int] = set()  # events that changed while they were looked at
         self._broken: set[int] = set()  # events that cannot be opened, as the log already says
 
     def __iter__(self):  # type: ignore[no-untyped-def]
@@ -65,7 +69,7 @@ class Rooms:
                 tasks.create_task(self._refresh_for_ever())
                 tasks.create_task(self._resolve_for_ever())
         finally:
-            for task in [*self._opening.values(), *self._restoring.values()]:
+            for task in [*self._opening.values(), *self._restoring.values(), *self._looking.values()]:
                 task.cancel()
             for room in list(self._rooms.values()):
                 await room.end()
@@ -78,6 +82,8 @@ class Rooms:
     async def get(self, event_id: int) -> Room:
         """The event's room, with a map. Refuses with event_not_found; Unavailable where no map can be had."""
         room = await self._opened(event_id)
+        if room.event.status == DELETED:
+            raise Refused("event_not_found", f"There is no event {event_id}; see GET /api/events.")
         # A map that is only behind is better than none: it says itself that it may be old.
         if not room.watch.replica.plan_version:
             try:
@@ -108,7 +114,7 @@ class Rooms:
         event = await events.get(self.stores.pool, event_id)
         if event is None or event.status == "draft":
             raise Refused("event_not_found", f"There is no event {event_id}; see GET /api/events.")
-        room = Room(self.stores, await read_facts(self.stores, event), self._restore)
+        room = Room(self.stores, await read_facts(self.stores, event), self._restore, self.look_again)
         self._rooms[event_id] = room
         await self._feed.watch(room.watch)
         return room
@@ -141,15 +147,47 @@ class Rooms:
         self.listed = await events.published(self.stores.pool)
         listed = {event.id: event for event in self.listed}
         for event_id, room in list(self._rooms.items()):
-            event = listed.get(event_id) or await events.get(self.stores.pool, event_id)
-            if event is None:
-                continue
-            if event.plan_version != room.event.plan_version or event.seat_count != room.event.seat_count:
-                room.facts = await read_facts(self.stores, event)
-            else:
-                room.facts = Facts(event, room.facts.table, room.facts.plan)
+            await self._learn(room, listed.get(event_id))
         for event in self.listed[:OPEN_AHEAD_MAX]:
             await self._open_listed(event.id)
+
+    async def _learn(self, room: Room, event: Event | None = None) -> None:
+        """Let a room know what its event is now, and Redis, if whoever changed it could not tell it."""
+        if event is None:
+            staff = await staff_events.get(self.stores.pool, room.event.id)
+            event = staff.shown
+        known = room.event
+        if event.status_version < known.status_version:
+            return  # it was read before what the room knows already
+        if event.plan_version != known.plan_version or event.seat_count != known.seat_count:
+            facts = await read_facts(self.stores, event)
+        else:
+            facts = Facts(event, room.facts.table, room.facts.plan)
+        if event.status_version < room.event.status_version:
+            return
+        room.learn(facts)
+        untold = room.announced != event.status_version and room.watch.live.is_set()
+        if untold and await announce(self.stores, event):
+            room.announced = event.status_version
+
+    def look_again(self, event_id: int) -> None:
+        """Read an event's facts at once instead of at the next refresh."""
+        if event_id in self._looking:
+            self._look_again.add(event_id)
+        else:
+            self._looking[event_id] = asyncio.get_running_loop().create_task(self._look(event_id))
+
+    async def _look(self, event_id: int) -> None:
+        try:
+            await self._learn(await self._opened(event_id))
+        except SeatmapError as error:
+            log.warning("event %s is as it was: %s", event_id, error)  # the refresh tries again
+        except Exception:
+            log.exception("event %s is as it was", event_id)
+        del self._looking[event_id]
+        if event_id in self._look_again:
+            self._look_again.discard(event_id)
+            self.look_again(event_id)
 
     async def _open_listed(self, event_id: int) -> None:
         try:

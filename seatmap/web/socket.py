@@ -6,15 +6,14 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from seatmap import protocol
-from seatmap.config import Settings
 from seatmap.errors import Refused, SeatmapError
 from seatmap.model import NOWHERE, Position
-from seatmap.protocol import Hello, encode
+from seatmap.protocol import encode
 from seatmap.web.api import event_id_of
 from seatmap.web.execute import Counter
 from seatmap.web.guard import check_origin
 from seatmap.web.problems import bug, problem_response
-from seatmap.web.room import Room, sale_of
+from seatmap.web.room import Room, hello_of
 from seatmap.web.rooms import Rooms
 from seatmap.web.screens import PageScreen, screen_of
 from seatmap.web.session import Session
@@ -42,7 +41,7 @@ class Socket:
 
     async def _serve(self, websocket: WebSocket, room: Room, session: Session) -> None:
         screen = screen_of(websocket)
-        screen.tell(encode(hello_of(room, self._rooms.stores.settings)))
+        screen.tell(encode(hello_of(room.event, self._rooms.stores.settings)))
         room.enter(session, screen, position_of(websocket.query_params))
         try:
             await room.tell_mine(session.visitor)
@@ -79,18 +78,6 @@ class Socket:
             screen.tell(reply)
             if news := session.late_news():
                 screen.tell(news)
-
-
-def hello_of(room: Room, settings: Settings) -> Hello:
-    """The first message of a connection."""
-    return Hello(
-        event_id=room.event.id,
-        plan_version=room.event.plan_version,
-        heartbeat_ms=settings.heartbeat_ms,
-        reconnect_ms=settings.reconnect_ms,
-        seats_per_visitor=room.event.seats_per_visitor,
-        sale=sale_of(room.event),
-    )
 
 
 def position_of(query: Any) -> Position:

@@ -1,0 +1,38 @@
+"""Telling Redis what an event is by Postgres: its state, its sale window, its limit, its plan's version."""
+
+import logging
+
+from seatmap.booking.commands import Status
+from seatmap.checkout.rebuild import limits
+from seatmap.checkout.stores import Stores
+from seatmap.errors import Recovering, SeatmapError
+from seatmap.model import Event
+
+log = logging.getLogger(__name__)
+
+
+async def announce(stores: Stores, event: Event) -> bool:
+    """Say it, once it is committed in Postgres; False where it has to be said again.
+
+    Redis takes only what is newer than what it knows, so any process may say it at any time.
+    """
+    if event.status == "draft":
+        return True
+    known = limits(event, stores.settings)
+    command = Status(
+        known.status_version,
+        known.status,
+        int(known.paused),
+        known.plan_version,
+        known.seats_per_visitor,
+        known.on_sale_from_ms,
+        known.on_sale_until_ms,
+    )
+    try:
+        await stores.desk.decide(event.id, command)
+    except Recovering:
+        return False  # the rebuild may have read Postgres before
+    except SeatmapError as error:
+        log.warning("event %s: its new state is not in Redis yet: %s", event.id, error)
+        return False
+    return True
