@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 
 from seatmap.checkout.book import Checkout
@@ -16,15 +15,20 @@ from seatmap.config import Settings
 from seatmap.errors import SeatmapError
 from seatmap.ledger.instance import secret
 from seatmap.web import docs, pages
+from seatmap.web.accounts import Accounts
 from seatmap.web.api import Api
 from seatmap.web.dashboard import Dashboards
 from seatmap.web.endpoint import Gate
 from seatmap.web.execute import Counter
 from seatmap.web.guard import SecurityHeaders
 from seatmap.web.health import Health
+from seatmap.web.passwords import Passwords
 from seatmap.web.problems import Bugs, on_http_error, on_seatmap_error
 from seatmap.web.rooms import Rooms
+from seatmap.web.sessions import Sessions
 from seatmap.web.socket import Socket
+from seatmap.web.throttle import Throttle
+from seatmap.web.users import Users
 from seatmap.web.visitor import Visitors
 
 
@@ -39,9 +43,13 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
         checkout = Checkout(stores)
         stack.push_async_callback(checkout.close)
         await rooms.open_ahead()
-        dashboards = Dashboards(rooms, _nobody)
+        sessions = Sessions(stores.redis, stores.pool, settings)
+        passwords = Passwords()
+        stack.callback(passwords.close)
+        dashboards = Dashboards(rooms, sessions.identify)
         stack.push_async_callback(_stop, asyncio.get_running_loop().create_task(dashboards.run()))
-        yield await _build(settings, stores, rooms, checkout, dashboards)
+        accounts = Accounts(settings, stores.pool, sessions, passwords, Throttle(stores.redis))
+        yield await _build(stores, rooms, checkout, dashboards, sessions, accounts)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:
@@ -50,13 +58,21 @@ async def _stop(task: asyncio.Task[None]) -> None:
 
 
 async def _build(
-    settings: Settings, stores: Stores, rooms: Rooms, checkout: Checkout, dashboards: Dashboards
+    stores: Stores,
+    rooms: Rooms,
+    checkout: Checkout,
+    dashboards: Dashboards,
+    sessions: Sessions,
+    accounts: Accounts,
 ) -> Starlette:
+    settings = stores.settings
     visitors = Visitors(settings.secret.encode() or await secret(stores.pool))
     counter = Counter(stores, checkout)
-    gate = Gate(visitors, _nobody, settings.origins)
+    gate = Gate(visitors, sessions.identify, settings.origins)
     endpoints = [
         *Api(rooms, counter).endpoints(),
+        *accounts.endpoints(),
+        *Users(stores.pool, sessions).endpoints(),
     ]
     return Starlette(
         routes=[
@@ -73,7 +89,3 @@ async def _build(
             HTTPException: on_http_error,
         },
     )
-
-
-async def _nobody(request: HTTPConnection) -> None:
-    """Nobody is signed in where there are no accounts."""

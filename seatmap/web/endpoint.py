@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from seatmap.errors import Refused
+from seatmap.errors import Refused, Unavailable
 from seatmap.model import Role, User
 from seatmap.protocol import decode_as
 from seatmap.web.guard import BODY_BYTES_MAX, check_origin, is_https, read_body
@@ -125,19 +125,28 @@ class Gate:
             return response
 
         answer.__doc__ = endpoint.summary
+        answer.of = endpoint  # type: ignore[attr-defined] # so that a route can be asked for its row
         return answer
 
     async def _caller(self, request: Request, access: Access) -> tuple[Caller, dict[str, str]]:
         """Who calls, and what introduces a new visitor. Refuses with sign_in_required or forbidden."""
         if access is Access.public:
             known = self._visitors.read(request.headers, https=is_https(request.scope))
-            return Caller(known or "", await self._identify(request)), {}
+            return Caller(known or "", await self._identified(request)), {}
         visitor, headers = self._visitors.greet(request.scope, request.headers)
-        user = await self._identify(request)
         needed = NEEDED.get(access)
-        if needed is not None:
-            check_role(user, needed)
+        if needed is None:
+            return Caller(visitor, await self._identified(request)), headers
+        user = await self._identify(request)
+        check_role(user, needed)
         return Caller(visitor, user), headers
+
+    async def _identified(self, request: Request) -> User | None:
+        """For what needs no account: whoever has one can still look and hold while no store can say so."""
+        try:
+            return await self._identify(request)
+        except Unavailable:
+            return None
 
 
 def check_role(user: User | None, needed: Role) -> None:

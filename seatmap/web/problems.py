@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 
 def problem_response(error: SeatmapError) -> Response:
     """The answer for an error."""
-    headers = {"retry-after": "1"} if error.temporary else {}
+    wait = error.extra.get("retry_after", 1 if error.temporary else None)
+    headers = {} if wait is None else {"retry-after": str(wait)}
     return Response(
         msgspec.json.encode(error.problem()), error.status, headers, media_type="application/problem+json"
     )

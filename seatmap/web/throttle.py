@@ -1,0 +1,70 @@
+"""How often something may be tried: token buckets in Redis, shared by all web processes."""
+
+import hashlib
+import ipaddress
+import math
+
+from msgspec import Struct
+from starlette.requests import HTTPConnection
+
+from seatmap.connections import Redis, evaluate
+from seatmap.errors import Refused
+from seatmap.web.sessions import PREFIX
+
+# The moment at which the bucket is full again stands for its level; Redis' own clock, as all processes share it.
+# KEYS: the bucket. ARGV: ms per token, tokens at most. Answers 0, or in how many ms there is a token again.
+_TAKE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local full_at = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) + ARGV[1]
+local wait = full_at - now - ARGV[1] * ARGV[2]
+if wait > 0 then return math.ceil(wait) end
+redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', string.format('%.0f', full_at - now))
+return 0
+"""
+_SHA = hashlib.sha1(_TAKE.encode(), usedforsecurity=False).hexdigest()
+
+
+class Bucket(Struct, frozen=True):
+    """`burst` tries at once, then one each `seconds`."""
+
+    name: str
+    burst: int
+    seconds: int
+
+
+class Throttle:
+    """Counts tries, by whatever text names who tries what."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def take(self, bucket: Bucket, *who: str) -> None:
+        """One try. Refuses with too_many_attempts and `retry_after` in seconds; a refused try costs nothing."""
+        async with self._redis.connection() as connection:
+            wait = await evaluate(
+                connection, _TAKE, _SHA, [_key(bucket, who)], [bucket.seconds * 1000, bucket.burst]
+            )
+        if wait:
+            raise Refused("too_many_attempts", retry_after=math.ceil(wait / 1000))
+
+    async def forget(self, bucket: Bucket, *who: str) -> None:
+        """The tries so far do not count any more."""
+        await self._redis.command("DEL", _key(bucket, who))
+
+
+def _key(bucket: Bucket, who: tuple[str, ...]) -> str:
+    told = hashlib.sha256("\0".join(who).encode()).hexdigest()
+    return f"{PREFIX}:tries:{bucket.name}:{told}"
+
+
+def address_of(request: HTTPConnection) -> str:
+    """Who asks, as far as the network says; an IPv6 customer has a whole /64."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))
+    return host
