@@ -87,6 +87,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, le=100, description="Seats one visitor may have in an event that sets no limit.")
     ] = field(name="SEATMAP_SEATS_PER_VISITOR", default=10)
 
+    pay_seconds: Annotated[
+        int, Meta(ge=10, le=86400, description="How long a buyer has to pay for an order elsewhere.")
+    ] = field(name="SEATMAP_PAY_SECONDS", default=900)
+
     command_timeout_ms: Annotated[
         int, Meta(ge=50, le=60000, description="After this a command is not carried out any more.")
     ] = field(name="SEATMAP_COMMAND_TIMEOUT_MS", default=1500)

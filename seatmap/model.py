@@ -159,6 +159,8 @@ class Event(Struct, frozen=True, kw_only=True):
     paused: bool  # published, but nobody may take further seats
     message: str  # shown on all its pages; empty for none
     categories: tuple[Category, ...]
+    fee_per_seat: int = 0  # minor units, on top of each seat's price
+    payment_methods: list[str] = []  # the first is the default
 
 
 class BookedSeat(Struct, frozen=True, kw_only=True):
@@ -171,8 +173,18 @@ class BookedSeat(Struct, frozen=True, kw_only=True):
     status: str
 
 
+class PaymentPage(Struct, frozen=True):
+    """Where an order is paid. `url` is empty until the provider has given one."""
+
+    provider: str
+    url: str
+
+
 class Order(Struct, frozen=True, kw_only=True):
-    """One purchase. `status` is pending, confirmed or cancelled, as are those of its bookings."""
+    """One purchase. `status` is pending, confirmed or cancelled, as are those of its bookings.
+
+    A pending order says how long, and where, it can be paid.
+    """
 
     id: UUID
     event_id: int
@@ -186,3 +198,5 @@ class Order(Struct, frozen=True, kw_only=True):
     email: str
     created_at: datetime
     seats: tuple[BookedSeat, ...]
+    pay_by_ms: int | None = None
+    checkout: PaymentPage | None = None

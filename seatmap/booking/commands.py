@@ -45,7 +45,7 @@ class Begin(Struct, frozen=True, array_like=True, tag="begin"):
 
 
 class Finish(Struct, frozen=True, array_like=True, tag="finish"):
-    """Carry out a verdict: confirmed, refused, aborted or cancelled."""
+    """Carry out a verdict: confirmed, claimed, refused, aborted or cancelled."""
 
     order_id: str
     verdict: str
@@ -79,6 +79,24 @@ class Repair(Struct, frozen=True, array_like=True, tag="repair"):
     status_seen: int
     status: int
     order_id: str
+    visitor: str = ""
+
+
+class Settle(Struct, frozen=True, array_like=True, tag="settle"):
+    """End an order's claim: confirmed or freed."""
+
+    order_id: str
+    visitor: str
+    seats: tuple[int, ...]
+    verdict: str
+
+
+class Take(Struct, frozen=True, array_like=True, tag="take"):
+    """Claim free seats for an order that is about to be moved to them."""
+
+    order_id: str
+    visitor: str
+    seats: tuple[int, ...]
 
 
 class Status(Struct, frozen=True, array_like=True, tag="status"):
@@ -122,6 +140,8 @@ Command = (
     | Expire
     | ReadMine
     | Repair
+    | Settle
+    | Take
     | Status
     | Block
     | Evict

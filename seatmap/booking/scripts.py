@@ -1,9 +1,11 @@
 """The Lua scripts: read from `lua/`, put together, called with the run id of the connection they go through."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from seatmap.connections import Argument, Redis, evaluate, run_id
@@ -20,6 +22,8 @@ RULES = (
     "expire",
     "mine",
     "repair",
+    "settle",
+    "take",
     "status",
     "block",
     "evict",
@@ -66,14 +70,19 @@ async def call(redis: Redis, script: Script, event_id: int, *args: Argument) -> 
 
 
 async def swap(
-    redis: Redis, event_id: int, epoch: int, expected_run_id: str, fields: dict[str, Argument]
+    redis: Redis,
+    event_id: int,
+    epoch: int,
+    expected_run_id: str,
+    claims: Mapping[str, int],
+    fields: dict[str, Argument],
 ) -> Any:
     """Put staged seats in place, on the server that they were staged on. See swap.lua for the reply."""
     async with redis.connection() as connection:
         if run_id(connection) != expected_run_id:
             return b"STALE"
         names = [*keys(event_id), *staging(event_id, epoch)]
-        args: list[Argument] = [epoch, expected_run_id]
+        args: list[Argument] = [epoch, expected_run_id, msgspec.msgpack.encode(claims)]
         for field, value in fields.items():
             args += [field, value]
         return await evaluate(connection, SWAP.text, SWAP.sha, names, args)

@@ -1,6 +1,7 @@
 """Reading and loading an event's state as a whole: snapshot, replay, undecided orders, a rebuild's new state."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -127,8 +128,18 @@ class State:
                 await connection.read_response()
         return run_id
 
-    async def swap(self, event_id: int, epoch: int, run_id: str, limits: Limits) -> tuple[int, int] | None:
-        """Put the staged state in place: (holds kept, holds lost); None where a later epoch was there first."""
+    async def swap(
+        self,
+        event_id: int,
+        epoch: int,
+        run_id: str,
+        limits: Limits,
+        claims: Mapping[str, int] = MappingProxyType({}),
+    ) -> tuple[int, int] | None:
+        """Put the staged state in place: (holds kept, holds lost); None where a later epoch was there first.
+
+        `claims` says how many claimed seats each visitor has.
+        """
         fields: dict[str, Argument] = {
             "status": limits.status,
             "status_version": limits.status_version,
@@ -142,7 +153,7 @@ class State:
             "until": limits.on_sale_until_ms,
             "paused": int(limits.paused),
         }
-        reply = await swap(self._redis, event_id, epoch, run_id, fields)
+        reply = await swap(self._redis, event_id, epoch, run_id, dict(claims), fields)
         if reply == b"STALE":
             return None
         kept, lost = reply

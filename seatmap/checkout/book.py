@@ -29,11 +29,11 @@ class Checkout:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._ledger = GroupCommit(stores.pool)
+        self._ledger = GroupCommit(stores.pool, stores.settings.pay_seconds)
         self._finishing: dict[str, asyncio.Task[None]] = {}  # by visitor
 
     async def book(self, event_id: int, visitor: str, order: Book) -> bool:
-        """Buy exactly the seats of a hold. True: booked now; False: it had been booked before.
+        """Buy exactly the seats of a hold. True: booked now, with nothing to pay; False: read what it stands at.
 
         Raises Refused once that is written down for ever, Unavailable while it is unknown.
         """
@@ -50,14 +50,12 @@ class Checkout:
             raise _refused(verdict, refusal) from None
         purchase = _purchase(event_id, begun.position.epoch, visitor, order, body)
         verdict = await self._ledger.book(purchase)
-        if verdict.outcome == "committed" and begun.word == "BEGUN":
-            self._later(event_id, visitor, commands.Finish(order.order_id.hex, "confirmed"))
-            return True
         if verdict.outcome == "committed":
-            # A retry: the order may have been cancelled since.
-            standing = await orders.standing(self._stores.pool, order.order_id)
-            self._later(event_id, visitor, commands.Finish(order.order_id.hex, standing or "confirmed"))
-            return False
+            # Without a standing it is a retry: the order may have been paid or cancelled since.
+            standing = verdict.standing if begun.word == "BEGUN" else ""
+            standing = standing or await orders.standing(self._stores.pool, order.order_id) or "confirmed"
+            self._later(event_id, visitor, commands.Finish(order.order_id.hex, orders.FINISHED[standing]))
+            return standing == "free"
         # The seats are back in their hold before the buyer is told, so that the next click finds them there.
         await self._tell_redis(event_id, commands.Finish(order.order_id.hex, verdict.outcome))
         if verdict.reason == "wrong_epoch":
@@ -115,7 +113,9 @@ def _body_hash(event_id: int, order: Book) -> bytes:
     """What makes two orders with one id the same order."""
     seats = ",".join(map(str, sorted(order.seats)))
     # With its hold, which is made once: else an order that was cancelled would pass for a purchase of new holds.
-    parts = (str(event_id), order.hold_id, seats, str(order.total), order.name, order.email)
+    parts: tuple[str, ...] = (str(event_id), order.hold_id, seats, str(order.total), order.name, order.email)
+    if order.payment_method:
+        parts = (*parts, order.payment_method)
     return hashlib.sha256("\0".join(parts).encode()).digest()
 
 
@@ -130,6 +130,7 @@ def _purchase(event_id: int, epoch: int, visitor: str, order: Book, body: bytes)
         name=order.name,
         email=order.email,
         body_hash=body,
+        method=order.payment_method,
     )
 
 

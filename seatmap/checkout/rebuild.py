@@ -1,6 +1,7 @@
 """Rebuilding an event's seats in Redis from Postgres. Opening an event for sale is the same thing."""
 
 import logging
+from collections import Counter
 from typing import Any
 
 from msgspec import Struct
@@ -49,9 +50,12 @@ async def rebuild(stores: Stores, event_id: int) -> Rebuilt | None:
     event = await events.get(stores.pool, event_id)
     if event is None:
         raise Refused("event_not_found")
-    statuses, owners = _layout(event.seat_count, await events.occupied(stores.pool, event_id))
+    occupied = await events.occupied(stores.pool, event_id)
+    statuses, owners = _layout(event.seat_count, occupied)
     run_id = await stores.state.stage(event_id, epoch, statuses, owners)
-    swapped = await stores.state.swap(event_id, epoch, run_id, limits(event, stores.settings))
+    swapped = await stores.state.swap(
+        event_id, epoch, run_id, limits(event, stores.settings), _claims(occupied)
+    )
     if swapped is None:
         return None
     log.info("event %s was rebuilt: epoch %s, holds kept %s, lost %s", event_id, epoch, *swapped)
@@ -63,11 +67,16 @@ def _layout(seat_count: int, occupied: Occupied) -> tuple[bytearray, dict[int, s
     owners: dict[int, str] = {}
     for seat in occupied.blocked:
         statuses[seat] = Status.blocked
-    for seat, order_id, status in occupied.taken:
+    for seat, order_id, status, _ in occupied.taken:
         kind, shown = _CLAIMED[status]
         statuses[seat] = shown
         owners[seat] = f"{kind}|{order_id}"
     return statuses, owners
+
+
+def _claims(occupied: Occupied) -> Counter[str]:
+    """How many seats each visitor has claimed."""
+    return Counter(visitor for *_, status, visitor in occupied.taken if status == "pending")
 
 
 def limits(event: Event, settings: Settings) -> Limits:

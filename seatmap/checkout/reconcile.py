@@ -1,14 +1,23 @@
 """Comparing Redis with Postgres, for `verify`, and bringing Redis to what Postgres says, for the worker."""
 
 import asyncio
+from uuid import UUID
 
 from msgspec import Struct
 
-from seatmap.booking.commands import Repair
+from seatmap.booking.commands import Command, Repair, Settle
 from seatmap.checkout.stores import Stores
 from seatmap.errors import SeatmapError
-from seatmap.ledger import events
+from seatmap.ledger import events, orders
 from seatmap.model import Status
+
+_STANDING = {"confirmed": "booked", "pending": "claimed"}
+_STATUS = {
+    "booked": Status.booked,
+    "claimed": Status.held,
+    "blocked": Status.blocked,
+    "free": Status.available,
+}
 
 
 class Difference(Struct, frozen=True):
@@ -16,10 +25,11 @@ class Difference(Struct, frozen=True):
 
     seat: int
     redis: str  # status and owner token, as Redis has them
-    postgres: str  # booked, blocked or free
+    postgres: str  # booked, claimed, blocked or free
     order_id: str
     owner_seen: str
     status_seen: int
+    visitor: str = ""  # of a claim in Postgres
 
 
 async def differences(stores: Stores, event_id: int) -> list[Difference]:
@@ -28,19 +38,19 @@ async def differences(stores: Stores, event_id: int) -> list[Difference]:
     owners = await stores.state.owners(event_id)
     tokens = await stores.state.live_tokens(event_id)
     occupied = await events.occupied(stores.pool, event_id)
-    booked = {seat: (order_id, status) for seat, order_id, status in occupied.taken}
+    booked = {seat: claim for seat, *claim in occupied.taken}
     blocked = set(occupied.blocked)
     found = []
     for seat, status in enumerate(snapshot.statuses):
         owner = owners.get(seat, "")
         if status == Status.available and not owner and seat not in booked and seat not in blocked:
             continue
-        order_id, standing = booked.get(seat, ("", ""))
+        order_id, standing, visitor = booked.get(seat, ("", "", ""))
         orphaned = owner[:2] in ("h|", "p|") and owner not in tokens
         if orphaned or not _agree(status, owner, order_id, standing, seat in blocked):
-            postgres = "booked" if order_id else "blocked" if seat in blocked else "free"
+            postgres = _STANDING[standing] if order_id else "blocked" if seat in blocked else "free"
             redis = f"{Status(status).name} {owner}".strip()
-            found.append(Difference(seat, redis, postgres, order_id, owner, status))
+            found.append(Difference(seat, redis, postgres, order_id, owner, status, visitor))
     return found
 
 
@@ -70,17 +80,27 @@ async def repair(stores: Stores, event_id: int, found: list[Difference]) -> int:
     """Correct Redis by compare-and-set; how many seats that changed. Postgres is never changed by this."""
     done = 0
     for difference in found:
-        status = {"booked": Status.booked, "blocked": Status.blocked, "free": Status.available}
-        command = Repair(
-            difference.seat,
-            difference.owner_seen,
-            difference.status_seen,
-            status[difference.postgres],
-            difference.order_id,
-        )
         try:
-            answer = await stores.desk.decide(event_id, command)
+            answer = await stores.desk.decide(event_id, await _correction(stores, difference))
         except SeatmapError:
             continue  # the next round looks again
         done += answer.word == "OK"
     return done
+
+
+async def _correction(stores: Stores, difference: Difference) -> Command:
+    kind, _, holder = difference.owner_seen.partition("|")
+    if kind == "c":
+        # A claim is ended like any other, so that its visitor's count is given back; what else is wrong about the
+        # seat is seen in the next round.
+        booked = difference.postgres == "booked" and difference.order_id == holder
+        visitor = await orders.visitor_of(stores.pool, UUID(holder))
+        return Settle(holder, visitor, (difference.seat,), "confirmed" if booked else "freed")
+    return Repair(
+        difference.seat,
+        difference.owner_seen,
+        difference.status_seen,
+        _STATUS[difference.postgres],
+        difference.order_id,
+        difference.visitor,
+    )

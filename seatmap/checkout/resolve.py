@@ -35,4 +35,4 @@ async def _verdict(stores: Stores, event_id: int, order: Undecided) -> str:
     if decided.outcome != "committed":
         return decided.outcome
     # A confirmed order may have been cancelled since.
-    return await orders.standing(stores.pool, order_id) or "confirmed"
+    return orders.FINISHED[await orders.standing(stores.pool, order_id) or "confirmed"]

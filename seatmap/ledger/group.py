@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from seatmap.errors import Unavailable
 from seatmap.ledger import orders
@@ -17,9 +18,9 @@ from seatmap.ledger.pool import connection
 
 BATCH_MAX = 256
 QUEUE_MAX = 5000
+PAY_SECONDS = 900  # where no settings say
 LOOK_AHEAD = 4 * BATCH_MAX  # how far a batch looks past orders that must wait for another
 
-_BOOK = "SELECT * FROM book_orders($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 _Waiting = tuple[Purchase, asyncio.Future[Verdict]]
 
 
@@ -57,10 +58,14 @@ class _Lane:
 
 
 class GroupCommit:
-    """Books orders through one pool; one commit under way per event. Belongs to one event loop."""
+    """Books orders through one pool; one commit under way per event. Belongs to one event loop.
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    Who has something to pay has `pay_s` seconds for it.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, pay_s: int = PAY_SECONDS) -> None:
         self._pool = pool
+        self._pay_s = pay_s
         self._lanes: dict[int, _Lane] = {}
 
     async def book(self, purchase: Purchase) -> Verdict:
@@ -111,20 +116,7 @@ class GroupCommit:
 
     async def _book(self, event_id: int, batch: Sequence[Purchase]) -> dict[UUID, Verdict]:
         async with connection(self._pool) as conn:
-            rows = await conn.fetch(
-                _BOOK,
-                event_id,
-                [purchase.order_id for purchase in batch],
-                [purchase.epoch for purchase in batch],
-                [purchase.visitor for purchase in batch],
-                [purchase.body_hash for purchase in batch],
-                [purchase.total for purchase in batch],
-                [purchase.name for purchase in batch],
-                [purchase.email for purchase in batch],
-                [place for place, purchase in enumerate(batch, 1) for _ in purchase.seats],
-                [seat for purchase in batch for seat in purchase.seats],
-            )
-        return {row[0]: Verdict(row[0], row[1], row[2]) for row in rows}
+            return await orders.book(conn, event_id, batch, self._pay_s)
 
     async def _answer(self, batch: list[_Waiting], verdicts: dict[UUID, Verdict]) -> None:
         absent: list[_Waiting] = []
@@ -133,7 +125,7 @@ class GroupCommit:
             if verdict is None:
                 absent.append((purchase, future))
             elif not future.done():
-                future.set_result(Verdict(purchase.order_id, verdict.outcome, verdict.reason))
+                future.set_result(msgspec.structs.replace(verdict, order_id=purchase.order_id))
         for purchase, future in absent:
             # Decided elsewhere while our insert waited for it.
             try:

@@ -3,6 +3,7 @@
 A verdict is for ever. What an order *stands at* may change after a committed verdict, by cancelling.
 """
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +12,14 @@ from msgspec import Struct
 
 from seatmap.errors import Refused
 from seatmap.ledger.pool import connection
-from seatmap.model import BookedSeat, Order
+from seatmap.model import BookedSeat, Order, PaymentPage
 
 ORDERS_SHOWN_MAX = 500
+
+# What an order stands at → the verdict that FINISH carries out.
+FINISHED = {"free": "confirmed", "confirmed": "confirmed", "pending": "claimed", "cancelled": "cancelled"}
+
+_BOOK = "SELECT * FROM book_orders($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 
 
 class Purchase(Struct, frozen=True, kw_only=True):
@@ -28,21 +34,53 @@ class Purchase(Struct, frozen=True, kw_only=True):
     name: str
     email: str
     body_hash: bytes
+    method: str = ""  # of payment; empty: the event's first
+    paid_by: int | None = None  # the late payment that takes its seats again
 
 
 class Verdict(Struct, frozen=True):
-    """`outcome` is committed, refused or aborted; `reason` is a code of `errors.REFUSALS` or empty."""
+    """`outcome` is committed, refused or aborted; `reason` is a code of `errors.REFUSALS` or empty.
+
+    `standing` is what an order that was made just now stands at: free (confirmed, and nothing to pay),
+    confirmed or pending.
+    """
 
     order_id: UUID
     outcome: str
     reason: str
+    standing: str = ""
 
 
 class Cancelled(Struct, frozen=True):
-    """What an order that was given back had."""
+    """What an order that was given back had, and whose it was."""
 
     event_id: int
+    visitor: str
     seats: tuple[int, ...]
+
+
+async def book(conn: Any, event_id: int, batch: Sequence[Purchase], pay_s: int) -> dict[UUID, Verdict]:
+    """Decides orders of one event, in one statement. Who has something to pay has `pay_s` seconds for it.
+
+    An order is absent whose verdict was committed elsewhere meanwhile: read it again.
+    """
+    rows = await conn.fetch(
+        _BOOK,
+        event_id,
+        [purchase.order_id for purchase in batch],
+        [purchase.epoch for purchase in batch],
+        [purchase.visitor for purchase in batch],
+        [purchase.body_hash for purchase in batch],
+        [purchase.total for purchase in batch],
+        [purchase.name for purchase in batch],
+        [purchase.email for purchase in batch],
+        [place for place, purchase in enumerate(batch, 1) for _ in purchase.seats],
+        [seat for purchase in batch for seat in purchase.seats],
+        [purchase.method for purchase in batch],
+        [purchase.paid_by for purchase in batch],
+        pay_s,
+    )
+    return {row[0]: Verdict(row[0], row[1], row[2], row[3] or "") for row in rows}
 
 
 async def verdict(pool: asyncpg.Pool, order_id: UUID, visitor: str, body_hash: bytes) -> Verdict | None:
@@ -103,15 +141,23 @@ async def standing(pool: asyncpg.Pool, order_id: UUID) -> str | None:
     return None if status is None else str(status)
 
 
+async def visitor_of(pool: asyncpg.Pool, order_id: UUID) -> str:
+    """Whose an order is; empty if it never became one."""
+    async with connection(pool) as conn:
+        return str(await conn.fetchval("SELECT visitor FROM orders WHERE id = $1", order_id) or "")
+
+
 _SELECT = """
     SELECT o.id, o.event_id, e.name AS event_name, o.status, o.total, o.currency, o.payment_status,
         o.payment_method, o.name, o.email, o.created_at,
+        greatest(0, 1000 * extract(epoch FROM o.pay_by - now()))::bigint AS pay_by_ms, p.provider, p.url,
         b.seat, s.label, c.name AS category, b.price, b.status AS seat_status
     FROM orders o
     JOIN events e ON e.id = o.event_id
     JOIN bookings b ON b.order_id = o.id
     JOIN seats s ON s.event_id = b.event_id AND s.index = b.seat
     JOIN categories c ON c.id = s.category_id
+    LEFT JOIN payments p ON p.order_id = o.id
 """
 
 
@@ -130,10 +176,17 @@ def _orders(rows: list[Any]) -> list[Order]:
                 status=row["seat_status"],
             )
         )
-    names = [name for name in Order.__struct_fields__ if name not in ("id", "seats")]
+    named = ("id", "seats", "pay_by_ms", "checkout")
+    names = [name for name in Order.__struct_fields__ if name not in named]
     return [
-        # asyncpg's own UUID is a subclass that msgspec does not encode
-        Order(id=UUID(int=key.int), seats=tuple(seats[key]), **{name: head[name] for name in names})
+        Order(
+            # asyncpg's own UUID is a subclass that msgspec does not encode
+            id=UUID(int=key.int),
+            seats=tuple(seats[key]),
+            pay_by_ms=head["pay_by_ms"] if head["status"] == "pending" else None,
+            checkout=PaymentPage(head["provider"], head["url"]) if head["status"] == "pending" else None,
+            **{name: head[name] for name in names},
+        )
         for key, head in heads.items()
     ]
 
@@ -165,13 +218,23 @@ async def get(pool: asyncpg.Pool, order_id: UUID, visitor: str) -> Order | None:
     return next(iter(_orders(rows)), None)
 
 
-async def cancel(pool: asyncpg.Pool, order_id: UUID, visitor: str) -> Cancelled:
-    """Gives a whole order back; once it returns, Redis may free its seats. Repeating it answers the same.
+async def cancel(
+    pool: asyncpg.Pool, order_id: UUID, visitor: str | None, seats: Sequence[int] | None = None
+) -> Cancelled:
+    """Gives an order back, or some of its seats; once it returns, Redis may free them.
 
-    Refuses with order_not_found, or order_not_active if it never became an order.
+    What was paid for them is owed back. No visitor: whoever's it is. Repeating it answers the same. Refuses
+    with order_not_found, or order_not_active if it never became an order.
     """
     async with connection(pool) as conn:
-        row = await conn.fetchrow("SELECT * FROM cancel_order($1, $2)", order_id, visitor)
+        return await cancel_within(conn, order_id, visitor, seats, "buyer")
+
+
+async def cancel_within(
+    conn: Any, order_id: UUID, visitor: str | None, seats: Sequence[int] | None, reason: str
+) -> Cancelled:
+    """`cancel` as a part of the caller's transaction; `reason` is buyer, staff or event."""
+    row = await conn.fetchrow("SELECT * FROM cancel_order($1, $2, $3, $4)", order_id, visitor, seats, reason)
     if row["result"] != "cancelled":
         raise Refused(row["result"])
-    return Cancelled(row["event_id"], tuple(row["seats"]))
+    return Cancelled(row["event_id"], row["visitor"], tuple(row["seats"] or ()))

@@ -80,7 +80,7 @@ class Counter:
                     seat=seat,
                     label=table.labels[seat],
                     category=table.categories[seat],
-                    price=table.prices[seat],
+                    price=table.prices[seat] + event.fee_per_seat,
                     status="confirmed",
                 )
                 for seat in sorted(order.seats)

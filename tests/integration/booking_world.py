@@ -4,6 +4,7 @@ Time is moved by making everything older, never by waiting: `age` rewrites what 
 been recorded earlier. TTLs are so long that the real clock does not matter while a test runs.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -45,6 +46,7 @@ class World:
         self.state = State(redis)
         self.epoch = 0
         self.limits = LIMITS
+        self.claimants: dict[str, str] = {}  # order id → visitor
 
     async def open(
         self,
@@ -147,11 +149,17 @@ class World:
             for name in await self.scores(key):
                 await self.redis.command("ZINCRBY", key, -by_ms, name)
 
+    def claims(self, owners: Mapping[int, str]) -> Counter[str]:
+        """How many claimed seats each visitor has; `claimants` says whose each order is."""
+        return Counter(self.claimants[token[2:]] for token in owners.values() if token[:2] == "c|")
+
     async def check(self) -> None:
         """Every record of the event agrees with every other."""
         statuses, owners = await self.statuses(), await self.owners()
         holds, orders = await self.hash(self.keys.holds), await self.hash(self.keys.orders)
-        expected: dict[int, str] = {seat: token for seat, token in owners.items() if token[:2] == "b|"}
+        expected: dict[int, str] = {
+            seat: token for seat, token in owners.items() if token[:2] in ("b|", "c|")
+        }
         counts: dict[str, list[Any]] = {}
         deadlines = {}
         for hold_id, text in holds.items():
@@ -165,12 +173,14 @@ class World:
             expected |= dict.fromkeys(numbers(seats), f"p|{order_id}")
             counts[visitor] = [len(numbers(seats)), "", order_id]
         assert owners == expected
+        for visitor, claimed in self.claims(owners).items():
+            counts.setdefault(visitor, [0, "", ""])[0] += claimed
         assert await self.hash(self.keys.visitors) == {
             visitor: "|".join(map(str, fields)) for visitor, fields in counts.items()
         }
         assert await self.scores(self.keys.expiry) == deadlines
         assert (await self.scores(self.keys.pending)).keys() == orders.keys()
-        shown = {"h": Status.held, "p": Status.held, "b": Status.booked}
+        shown = {"h": Status.held, "p": Status.held, "c": Status.held, "b": Status.booked}
         for seat, status in enumerate(statuses):
             if seat in owners:
                 assert status == shown[owners[seat][0]], seat

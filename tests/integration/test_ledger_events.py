@@ -83,7 +83,10 @@ async def test_occupied_tells_what_nobody_can_buy(pool: asyncpg.Pool) -> None:
         assert (await group.book(each)).outcome == "committed"
     await orders.cancel(pool, returned.order_id, returned.visitor)
     occupied = await events.occupied(pool, event_id)
-    assert occupied.taken == ((1, kept.order_id.hex, "confirmed"), (3, kept.order_id.hex, "confirmed"))
+    assert occupied.taken == (
+        (1, kept.order_id.hex, "confirmed", ""),
+        (3, kept.order_id.hex, "confirmed", ""),
+    )
     assert occupied.blocked == (18, 19)
 
 

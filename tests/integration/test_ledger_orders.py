@@ -178,7 +178,7 @@ async def test_a_booking_that_waited_for_a_tombstone_is_read_again(pool: asyncpg
         told = await both
     assert told == [
         Verdict(wanted.order_id, "aborted", "order_aborted"),
-        Verdict(other.order_id, "committed", ""),
+        Verdict(other.order_id, "committed", "", "free"),
     ]
     assert list(await active(pool, event_id)) == [2], "the dead order's seat is free"
 

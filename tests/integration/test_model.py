@@ -10,220 +10,50 @@ run takes seconds: no deadline is ever near. A second copy of the clock rule in 
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import pytest
-from booking_world import LIMITS, World, replayed
+from booking_world import World, replayed
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from seat_model import BLOCKED, LIMIT, SEATS, Model
 
-from seatmap.booking.commands import Begin, Cancel, Command, Expire, Extend, Finish, Hold, ReadMine, Release
+from seatmap.booking.commands import (
+    Begin,
+    Cancel,
+    Command,
+    Expire,
+    Extend,
+    Finish,
+    Hold,
+    ReadMine,
+    Release,
+    Settle,
+    Take,
+)
 from seatmap.changes import mine
 from seatmap.connections import Redis
 from seatmap.embedded import Embedded
 from seatmap.model import Change, Mine, Position
 
-SEATS, LIMIT = 8, 3
-BLOCKED = 7
 VISITORS = ("ann", "bob", "eve")
 ORDERS = ("A", "B", "C")
 MINUTE = 60_000
-KINDS = ("hold", "hold", "hold", "release", "extend", "begin", "begin", "finish", "cancel", "expire", "mine")
-
-
-@dataclass
-class HoldRecord:
-    visitor: str
-    age: int  # ms since its first seat
-    lasts: int
-    extended: bool
-    seats: list[int]
-
-
-@dataclass
-class OrderRecord:
-    hold_id: str
-    hold: HoldRecord
-    body: str
-
-
-@dataclass
-class Model:
-    """What PROTOCOL says, one command at a time."""
-
-    owner: dict[int, str] = field(default_factory=dict)  # h|…, p|…, b|…
-    holds: dict[str, HoldRecord] = field(default_factory=dict)
-    orders: dict[str, OrderRecord] = field(default_factory=dict)
-    made: Callable[[str], str] = lambda visitor: ""  # how Redis called the hold that it has just made
-
-    def pass_time(self, by_ms: int) -> None:
-        for hold in [*self.holds.values(), *(order.hold for order in self.orders.values())]:
-            hold.age += by_ms
-
-    def map(self) -> bytes:
-        shown = {"h": 1, "p": 1, "b": 2}
-        return bytes(
-            3 if seat == BLOCKED else shown[self.owner[seat][0]] if seat in self.owner else 0
-            for seat in range(SEATS)
-        )
-
-    def hold_of(self, visitor: str) -> str:
-        return next((name for name, hold in self.holds.items() if hold.visitor == visitor), "")
-
-    def order_of(self, visitor: str) -> str:
-        return next((name for name, order in self.orders.items() if order.hold.visitor == visitor), "")
-
-    def has(self, visitor: str) -> object:
-        """All that is the visitor's, to compare."""
-        hold, order_id = self.holds.get(self.hold_of(visitor)), self.order_of(visitor)
-        return hold and (tuple(hold.seats), hold.extended), order_id
-
-    def lives(self, hold: HoldRecord) -> bool:
-        return hold.age < hold.lasts + LIMITS.grace_ms
-
-    def end(self, hold_id: str) -> None:
-        self.free(self.holds.pop(hold_id).seats, f"h|{hold_id}")
-
-    def free(self, seats: list[int], token: str) -> int:
-        freed = [seat for seat in seats if self.owner.get(seat) == token]
-        for seat in freed:
-            del self.owner[seat]
-        return len(freed)
-
-    def own(self, visitor: str, hold_id: str) -> str:
-        """Empty, or why the hold is not one that the visitor can use."""
-        hold = self.holds.get(hold_id)
-        if hold is None:
-            return "HOLD_EXPIRED"
-        if hold.visitor != visitor:
-            return "NOT_YOUR_HOLD"
-        if not self.lives(hold):
-            self.end(hold_id)
-            return "HOLD_EXPIRED"
-        return ""
-
-    def decide(self, command: Command) -> str:
-        match command:
-            case Hold():
-                return self.do_hold(command)
-            case Release():
-                return self.do_release(command)
-            case Extend():
-                return self.do_extend(command)
-            case Begin():
-                return self.do_begin(command)
-            case Finish():
-                return self.do_finish(command)
-            case Cancel():
-                return self.do_cancel(command)
-            case Expire():
-                dead = [name for name, hold in self.holds.items() if not self.lives(hold)]
-                for name in dead:
-                    self.end(name)
-                return f"OK {len(dead)}"
-            case _:
-                return "OK"
-
-    def do_hold(self, command: Hold) -> str:
-        visitor, hold_id = command.visitor, command.hold_id
-        if self.order_of(visitor):
-            return "IN_CHECKOUT"
-        if hold_id and (why := self.own(visitor, hold_id)):
-            return why
-        hold_id = hold_id or self.hold_of(visitor)
-        if hold_id and not command.hold_id and self.own(visitor, hold_id):
-            hold_id = ""
-        if hold_id and self.holds[hold_id].age >= self.holds[hold_id].lasts:
-            if command.hold_id:
-                return "HOLD_EXPIRED"
-            self.end(hold_id)
-            hold_id = ""
-        for seat in command.seats:
-            other = self.owner.get(seat, "")[2:]
-            if other in self.holds and other != hold_id and not self.lives(self.holds[other]):
-                self.end(other)
-        mine = f"h|{hold_id}"
-        if BLOCKED in command.seats:
-            return f"SEAT_BLOCKED {BLOCKED}"
-        taken = [seat for seat in command.seats if self.owner.get(seat, mine) != mine]
-        if taken:
-            return f"SEAT_TAKEN {','.join(map(str, taken))}"
-        new = [seat for seat in command.seats if seat not in self.owner]
-        hold = self.holds.get(hold_id) or HoldRecord(visitor, 0, LIMITS.hold_ms, False, [])
-        if len(hold.seats) + len(new) > LIMIT:
-            return f"TOO_MANY_SEATS {LIMIT}"
-        if new:
-            hold_id = hold_id or self.made(visitor)
-            self.holds[hold_id] = hold
-            hold.seats += new
-            self.owner |= dict.fromkeys(new, f"h|{hold_id}")
-        return "OK"
-
-    def do_release(self, command: Release) -> str:
-        if self.order_of(command.visitor):
-            return "IN_CHECKOUT"
-        why = self.own(command.visitor, command.hold_id)
-        if why:
-            return "OK" if why == "HOLD_EXPIRED" else why
-        hold = self.holds[command.hold_id]
-        going = [seat for seat in hold.seats if seat in command.seats or not command.seats]
-        self.free(going, f"h|{command.hold_id}")
-        hold.seats = [seat for seat in hold.seats if seat not in going]
-        if not hold.seats:
-            del self.holds[command.hold_id]
-        return "OK"
-
-    def do_extend(self, command: Extend) -> str:
-        if self.order_of(command.visitor):
-            return "IN_CHECKOUT"
-        why = self.own(command.visitor, command.hold_id)
-        if why:
-            return why
-        hold = self.holds[command.hold_id]
-        if not hold.extended:
-            hold.extended = True
-            hold.lasts += LIMITS.extension_ms
-        return "OK"
-
-    def do_begin(self, command: Begin) -> str:
-        order = self.orders.get(command.order_id)
-        if order is not None:
-            same = (order.hold.visitor, order.body) == (command.visitor, command.body)
-            return "DUP" if same else "ORDER_REUSED"
-        if self.order_of(command.visitor):
-            return "IN_CHECKOUT"
-        why = self.own(command.visitor, command.hold_id)
-        if why:
-            return why
-        hold = self.holds[command.hold_id]
-        if sorted(hold.seats) != sorted(command.seats):
-            return "HOLD_CHANGED"
-        self.orders[command.order_id] = OrderRecord(command.hold_id, hold, command.body)
-        del self.holds[command.hold_id]
-        self.owner |= dict.fromkeys(hold.seats, f"p|{command.order_id}")
-        return "BEGUN"
-
-    def do_finish(self, command: Finish) -> str:
-        order = self.orders.pop(command.order_id, None)
-        if order is None:
-            return "GONE"
-        seats = order.hold.seats
-        self.free(seats, f"p|{command.order_id}")
-        if command.verdict == "confirmed":
-            self.owner |= dict.fromkeys(seats, f"b|{command.order_id}")
-        elif command.verdict != "cancelled" and self.lives(order.hold):
-            self.holds[order.hold_id] = order.hold
-            self.owner |= dict.fromkeys(seats, f"h|{order.hold_id}")
-        return "OK"
-
-    def do_cancel(self, command: Cancel) -> str:
-        freed = self.free(list(command.seats), f"b|{command.order_id}")
-        order = self.orders.pop(command.order_id, None)
-        if order is not None:
-            freed += self.free(order.hold.seats, f"p|{command.order_id}")
-        return f"OK {freed}"
+KINDS = (
+    "hold",
+    "hold",
+    "hold",
+    "release",
+    "extend",
+    "begin",
+    "begin",
+    "finish",
+    "cancel",
+    "settle",
+    "take",
+    "expire",
+    "mine",
+)
 
 
 seat_lists = st.lists(st.integers(0, SEATS - 1), min_size=1, max_size=4, unique=True).map(tuple)
@@ -263,6 +93,12 @@ class Machine(RuleBasedStateMachine):
         mine_now = self.model.hold_of(visitor)
         return mine_now if pick < 6 else self.ids[pick % len(self.ids)]
 
+    def whose(self, order_id: str, otherwise: str) -> str:
+        """The visitor of an order: Postgres says it, so it is always the same."""
+        begun = self.model.orders.get(order_id)
+        claimed = f"c|{order_id}" in self.model.owner.values()
+        return self.model.claimants[order_id] if claimed else begun.hold.visitor if begun else otherwise
+
     def command(self, data: st.DataObject) -> Command:
         visitor, pick = data.draw(visitors), data.draw(st.integers(0, 9))
         hold_id = self.hold_id(pick, visitor)
@@ -280,11 +116,19 @@ class Machine(RuleBasedStateMachine):
                 return Begin(visitor, hold_id, data.draw(orders), data.draw(st.sampled_from("xxy")), seats)
             case "finish":
                 verdict = data.draw(
-                    st.sampled_from(("confirmed", "confirmed", "refused", "aborted", "cancelled"))
+                    st.sampled_from(("confirmed", "claimed", "claimed", "refused", "aborted", "cancelled"))
                 )
                 return Finish(data.draw(orders), verdict)
             case "cancel":
-                return Cancel(data.draw(orders), visitor, data.draw(seat_lists))
+                order_id = data.draw(orders)
+                return Cancel(order_id, self.whose(order_id, visitor), data.draw(seat_lists))
+            case "settle":
+                order_id = data.draw(orders)
+                verdict = data.draw(st.sampled_from(("confirmed", "freed")))
+                return Settle(order_id, self.whose(order_id, visitor), data.draw(seat_lists), verdict)
+            case "take":
+                order_id = data.draw(orders)
+                return Take(order_id, self.whose(order_id, visitor), data.draw(one_or_two))
             case "expire":
                 return Expire(100)
             case _:
@@ -300,7 +144,7 @@ class Machine(RuleBasedStateMachine):
             self.model.made = lambda visitor, said=said: said.hold_id if said else "?"
             word = self.model.decide(command)
             assert word == ("OK" if said else reply), command
-            if said and not isinstance(command, Cancel | Expire):
+            if said and not isinstance(command, Cancel | Expire | Settle):
                 self.same_mine(command.visitor, said)  # type: ignore[union-attr]
                 if said.hold_id and said.hold_id not in self.ids:
                     self.ids.append(said.hold_id)
@@ -345,6 +189,7 @@ class Machine(RuleBasedStateMachine):
         assert await self.world.owners() == self.model.owner
         for visitor in VISITORS:
             self.same_mine(visitor, await self.world.mine(visitor))
+        self.world.claimants = self.model.claimants
         await self.world.check()
         assert self.seen.setdefault(snapshot.position.version, snapshot.statuses) == snapshot.statuses
 

@@ -3,7 +3,12 @@
 -- Replies: OK seats-freed. Repeating it changes nothing; seats that others own by now are left alone.
 -- Change: the order's seats become available.
 local order_id, id, list = command[2], command[3], command[4]
-local freed = free(list, 'b|' .. order_id)
+local claimed = free(list, 'c|' .. order_id)
+if claimed > 0 then
+  local owner = visitors.get(id)
+  set_visitor(id, owner.count - claimed, owner.hold_id, owner.order_id)
+end
+local freed = claimed + free(list, 'b|' .. order_id)
 local order = orders.get(order_id)
 if order then
   local undecided = free(order.seats, 'p|' .. order_id)

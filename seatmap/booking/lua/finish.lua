@@ -1,9 +1,9 @@
 -- FINISH: the second half of book, by compare-and-set on order_id. Whoever knows the verdict may send it, any number of times.
--- Command: order_id, verdict (confirmed | refused | aborted | cancelled).
+-- Command: order_id, verdict (confirmed | claimed | refused | aborted | cancelled).
 -- Replies: GONE (finished before) | OK.
--- Change: confirmed → booked. Refused or aborted → back to their hold while it lives, else available. Cancelled → available.
+-- Change: confirmed → booked. Claimed (its money is awaited) → shown as held still, and counted. Refused or aborted → back to their hold while it lives, else available. Cancelled → available.
 local order_id, verdict = command[2], command[3]
-local known = { confirmed = true, refused = true, aborted = true, cancelled = true }
+local known = { confirmed = true, claimed = true, refused = true, aborted = true, cancelled = true }
 if not known[verdict] then error('no such verdict: ' .. verdict) end -- to guess would free a seat that is sold
 local order = orders.get(order_id)
 if not order then return 'GONE' end
@@ -29,10 +29,17 @@ else
     for _, seat in ipairs(order.seats) do
       if owners.get(seat) == token then give(seat, BOOKED, 'b|' .. order_id) end
     end
+  elseif verdict == 'claimed' then
+    for _, seat in ipairs(order.seats) do
+      if owners.get(seat) == token then
+        owners.set(seat, 'c|' .. order_id)
+        kept[#kept + 1] = seat
+      end
+    end
   else
     free(order.seats, token)
   end
-  if own then set_visitor(order.visitor, visitor.count - #order.seats, visitor.hold_id, '') end
+  if own then set_visitor(order.visitor, visitor.count - #order.seats + #kept, visitor.hold_id, '') end
 end
 touch(order.visitor, verdict)
 return 'OK'

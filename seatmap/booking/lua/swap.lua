@@ -1,5 +1,6 @@
 -- SWAP: the last step of a rebuild. Puts the staged seats in place under a new epoch, with the holds that survived.
--- KEYS: keys.Keys, then the staged seats and owners. ARGV: new epoch, run id, then field, value, … of the new meta.
+-- KEYS: keys.Keys, then the staged seats and owners. ARGV: new epoch, run id, claimed seats by visitor (msgpack),
+-- then field, value, … of the new meta.
 -- Returns STALE (somebody swapped in a later epoch), or {holds kept, holds shortened or ended}.
 -- Undecided orders without a booking return to their holds: the new epoch bars them in Postgres.
 local META, SEATS, OWNERS, HOLDS, VISITORS, EXPIRY, ORDERS, PENDING, LOG, CHANNEL, NEW_SEATS, NEW_OWNERS = unpack(KEYS)
@@ -9,7 +10,8 @@ if epoch <= (tonumber(redis.call('HGET', META, 'epoch')) or 0) then
   return 'STALE'
 end
 local fields = {}
-for i = 3, #ARGV, 2 do fields[ARGV[i]] = ARGV[i + 1] end
+local claims = cmsgpack.unpack(ARGV[3])
+for i = 4, #ARGV, 2 do fields[ARGV[i]] = ARGV[i + 1] end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local latest = now + tonumber(fields.ttl) + tonumber(fields.extension)
@@ -54,11 +56,17 @@ for hold_id, hold in pairs(survivors) do
     holds[#holds + 1] = hold_id
     holds[#holds + 1] = table.concat({ hold[1], string.format('%d', deadline), hold[3], table.concat(seats, ',') }, '|')
     visitors[#visitors + 1] = hold[1]
-    visitors[#visitors + 1] = #seats .. '|' .. hold_id .. '|'
+    visitors[#visitors + 1] = string.format('%d|%s|', #seats + (claims[hold[1]] or 0), hold_id)
+    claims[hold[1]] = nil
     expiry[#expiry + 1] = string.format('%d', deadline + grace)
     expiry[#expiry + 1] = hold_id
   end
   if #seats > 0 and #seats == wanted then kept = kept + 1 else lost = lost + 1 end
+end
+
+for visitor, count in pairs(claims) do
+  visitors[#visitors + 1] = visitor
+  visitors[#visitors + 1] = string.format('%d||', count)
 end
 
 local function in_chunks(name, key, list)
