@@ -75,6 +75,7 @@ export function saleNotice(event, sale = event.sale) {
     case "not_yet": return event.on_sale_from
       ? `Tickets go on sale ${eventDate(event.on_sale_from, event.timezone)}.`
       : "Tickets are not on sale yet."
+    case "paused": return "Sales are paused for a moment. Seats that you hold can still be bought."
     case "ended": return "The sale of tickets has ended."
     default: return "Tickets are not on sale at the moment."
   }

@@ -53,6 +53,7 @@ export class Session extends EventTarget {
     super()
     this.event = event
     this.sale = event.sale
+    this.message = "" // the box office's to everybody
     this.limit = event.seats_per_visitor
     this.venue = venue
     venue.reprice(event.categories)
@@ -266,7 +267,9 @@ export class Session extends EventTarget {
     if (hello.plan_version !== this.venue.planVersion) return this.#planChanged()
     this.sale = hello.sale
     this.limit = hello.seats_per_visitor
-    this.#welcomed = true
+    this.#welcomed = this.link !== "live" // one in the middle only says what is new
+    if (hello.message !== this.message && hello.message) this.#notice(hello.message)
+    this.message = hello.message
     this.#tell("link")
   }
 
