@@ -113,80 +113,56 @@ class Accounts:
         """All of them."""
 
         def post(
-            name: str, handle: Handle, summary: str, body: Any, answer: Any, *refuses: str, **more: Any
+            name: str,
+            handle: Handle,
+            summary: str,
+            body: Any,
+            answer: Any,
+            *refuses: str,
+            access: Access = Access.visitor,
+            status: int = 200,
         ) -> Endpoint:
             return Endpoint(
                 method="POST",
                 path=f"/api/account/{name}",
                 handle=handle,
-                access=more.pop("access", Access.visitor),
+                access=access,
                 tag="account",
                 summary=summary,
                 body=body,
                 answer=answer,
                 refuses=refuses,
-                **more,
+                status=status,
             )
 
-        often = "too_many_attempts"
+        me = Endpoint(
+            method="GET",
+            path="/api/account/me",
+            handle=self.me,
+            access=Access.visitor,
+            tag="account",
+            summary="Who is signed in",
+            answer=Me,
+        )
+        often, weak, stale = "too_many_attempts", "password_refused", "token_invalid"
+        asks, prove, anew = "Ask for an account, by mail", "Prove the address", "Choose a new password"
+        forgot, everywhere = "Ask for a new password, by mail", "End all sessions"
         return [
-            Endpoint(
-                method="GET",
-                path="/api/account/me",
-                handle=self.me,
-                access=Access.visitor,
-                tag="account",
-                summary="Who is signed in",
-                answer=Me,
-            ),
-            post(
-                "sign-up",
-                self.sign_up,
-                "Ask for an account; a mail has the link",
-                SignUp,
-                Nothing,
-                often,
-                "password_refused",
-                status=202,
-            ),
-            post(
-                "verify",
-                self.verify,
-                "Prove the address, sign in, claim guest orders",
-                Verify,
-                Me,
-                often,
-                "token_invalid",
-            ),
+            me,
+            post("sign-up", self.sign_up, asks, SignUp, Nothing, often, weak, status=202),
+            post("verify", self.verify, prove, Verify, Me, often, stale),
             post("sign-in", self.sign_in, "Sign in", SignIn, Me, often, "wrong_credentials"),
             post("sign-out", self.sign_out, "Sign out here", None, Nothing),
             post(
                 "sign-out-everywhere",
                 self.sign_out_everywhere,
-                "End all sessions of the account",
+                everywhere,
                 None,
                 Nothing,
                 access=Access.account,
             ),
-            post(
-                "reset-request",
-                self.reset_request,
-                "Ask for a mail with a link to choose a new password",
-                ResetRequest,
-                Nothing,
-                often,
-                status=202,
-            ),
-            post(
-                "reset",
-                self.reset,
-                "Choose a new password and sign in; ends all other sessions",
-                Reset,
-                Me,
-                often,
-                "token_invalid",
-                "password_refused",
-            ),
+            post("reset-request", self.reset_request, forgot, ResetRequest, Nothing, often, status=202),
+            post("reset", self.reset, anew, Reset, Me, often, stale, weak),
         ]
 
     async def me(self, call: Call) -> Me:
