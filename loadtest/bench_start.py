@@ -11,11 +11,11 @@ from loadtest.client import Client
 from loadtest.figures import Rounds
 from seatmap.ledger import events, jobs
 from seatmap.ledger.pool import connection, open_pool
+from seatmap.ledger.tasks import GENERATE_SEATS, GenerateSeats
 from seatmap.opening import import_plan
 from seatmap.plan.demo import arena
 from seatmap.plan.public import storable
 from seatmap.protocol import SNAPSHOT
-from seatmap.worker.jobs import GENERATE_SEATS, GenerateSeats
 
 STARTS, OPENINGS, ARRIVALS = 7, 3, 10
 SEATS = 100_000

@@ -13,10 +13,10 @@ from seatmap.errors import SettingInvalid, Unavailable
 from seatmap.ledger import events, jobs, plans
 from seatmap.ledger.events import NewEvent, Price
 from seatmap.ledger.pool import Pool, connection, open_pool
+from seatmap.ledger.tasks import GENERATE_SEATS, GenerateSeats
 from seatmap.model import Plan
 from seatmap.plan import pretix
 from seatmap.plan.public import storable
-from seatmap.worker.jobs import GENERATE_SEATS, GenerateSeats
 from seatmap.worker.jobs import run as work_off
 
 DAYS_AHEAD = 30

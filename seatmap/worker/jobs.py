@@ -3,29 +3,20 @@
 import asyncio
 
 import msgspec
-from msgspec import Struct
 
 from seatmap.config import Settings
 from seatmap.errors import Refused
 from seatmap.ledger import events, jobs, plans, seats
 from seatmap.ledger.mails import SEND_MAIL
 from seatmap.ledger.pool import Pool, connection
+from seatmap.ledger.tasks import COPY_SEATS, GENERATE_SEATS, CopySeats, GenerateSeats
 from seatmap.plan.public import restore
 from seatmap.worker import mail
-
-GENERATE_SEATS = "generate_seats"
-
-
-class GenerateSeats(Struct, frozen=True):
-    """Write an event's seats from its plan; `publish` it when they are all there."""
-
-    event_id: int
-    publish: bool = True
 
 
 async def run(pool: Pool, settings: Settings, stop: asyncio.Event, *, drain: bool = False) -> None:
     """Works the queue off until `stop` is set, or until it is empty (`drain`). Needs 4 connections."""
-    handlers = {GENERATE_SEATS: generate_seats, SEND_MAIL: mail.sender(settings)}
+    handlers = {GENERATE_SEATS: generate_seats, COPY_SEATS: copy_seats, SEND_MAIL: mail.sender(settings)}
     await jobs.serve(pool, handlers, stop, drain=drain)
 
 
@@ -46,3 +37,14 @@ async def generate_seats(pool: Pool, job_id: int, payload: bytes) -> None:
         await seats.generate(conn, event.id, plan.seats, ids, progress)
     if wanted.publish:
         await events.publish(pool, event.id)
+
+
+async def copy_seats(pool: Pool, job_id: int, payload: bytes) -> None:
+    """The job of `CopySeats`. Refuses with wrong_state where the two events fit no longer."""
+    wanted = msgspec.json.decode(payload, type=CopySeats)
+    async with connection(pool) as conn:
+
+        async def progress(done: int, total: int) -> None:
+            await jobs.advance(conn, job_id, done, total)
+
+        await seats.copy(conn, wanted.source, wanted.event_id, progress)

@@ -15,11 +15,11 @@ from seatmap.ledger import events, jobs, seats
 from seatmap.ledger.events import NewEvent, Price
 from seatmap.ledger.jobs import Job
 from seatmap.ledger.pool import connection, open_pool
+from seatmap.ledger.tasks import GENERATE_SEATS, GenerateSeats
 from seatmap.model import Plan
 from seatmap.plan.demo import arena
 from seatmap.plan.public import storable
 from seatmap.worker import jobs as worker
-from seatmap.worker.jobs import GENERATE_SEATS, GenerateSeats
 
 pytestmark = pytest.mark.integration
 
