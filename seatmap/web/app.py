@@ -17,11 +17,14 @@ from seatmap.ledger.instance import secret
 from seatmap.web import docs, pages
 from seatmap.web.accounts import Accounts
 from seatmap.web.api import Api
+from seatmap.web.api_keys import ApiKeys
 from seatmap.web.dashboard import Dashboards
 from seatmap.web.endpoint import Gate
 from seatmap.web.execute import Counter
+from seatmap.web.exports import Exports
 from seatmap.web.guard import SecurityHeaders
 from seatmap.web.health import Health
+from seatmap.web.idempotency import Repeats
 from seatmap.web.passwords import Passwords
 from seatmap.web.problems import Bugs, on_http_error, on_seatmap_error
 from seatmap.web.rooms import Rooms
@@ -46,10 +49,11 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
         sessions = Sessions(stores.redis, stores.pool, settings)
         passwords = Passwords()
         stack.callback(passwords.close)
-        dashboards = Dashboards(rooms, sessions.identify)
+        keys = ApiKeys(stores.pool, otherwise=sessions.identify)
+        dashboards = Dashboards(rooms, keys.identify)
         stack.push_async_callback(_stop, asyncio.get_running_loop().create_task(dashboards.run()))
         accounts = Accounts(settings, stores.pool, sessions, passwords, Throttle(stores.redis))
-        yield await _build(stores, rooms, checkout, dashboards, sessions, accounts)
+        yield await _build(stores, rooms, checkout, dashboards, sessions, accounts, keys)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:
@@ -64,15 +68,18 @@ async def _build(
     dashboards: Dashboards,
     sessions: Sessions,
     accounts: Accounts,
+    keys: ApiKeys,
 ) -> Starlette:
     settings = stores.settings
     visitors = Visitors(settings.secret.encode() or await secret(stores.pool))
     counter = Counter(stores, checkout)
-    gate = Gate(visitors, sessions.identify, settings.origins)
+    gate = Gate(visitors, keys.identify, settings.origins, Repeats(stores.pool))
     endpoints = [
         *Api(rooms, counter).endpoints(),
         *accounts.endpoints(),
         *Users(stores.pool, sessions).endpoints(),
+        *keys.endpoints(),
+        *Exports(stores.pool).endpoints(),
     ]
     return Starlette(
         routes=[

@@ -18,6 +18,7 @@ from seatmap.errors import Refused, Unavailable
 from seatmap.model import Role, User
 from seatmap.protocol import decode_as
 from seatmap.web.guard import BODY_BYTES_MAX, check_origin, is_https, read_body
+from seatmap.web.idempotency import HEADER, Repeats, keeps_nothing
 from seatmap.web.visitor import Visitors
 
 PRIVATE = {"cache-control": "no-store"}
@@ -96,10 +97,13 @@ class Identify(Protocol):
 class Gate:
     """Turns endpoints into routes, with their guards in front."""
 
-    def __init__(self, visitors: Visitors, identify: Identify, origins: tuple[str, ...]) -> None:
+    def __init__(
+        self, visitors: Visitors, identify: Identify, origins: tuple[str, ...], repeats: Repeats
+    ) -> None:
         self._visitors = visitors
         self._identify = identify
         self._origins = origins
+        self._repeats = repeats
 
     def routes(self, endpoints: Iterable[Endpoint]) -> list[Route]:
         """One route per endpoint."""
@@ -108,16 +112,26 @@ class Gate:
         ]
 
     def _guarded(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+        repeatable = takes_key(endpoint)
+
         async def answer(request: Request) -> Response:
             if endpoint.method != "GET":
                 check_origin(request.scope, request.headers, self._origins)
             caller, headers = await self._caller(request, endpoint.access)
             query = None if endpoint.query is None else _query(endpoint.query, request)
-            body = None
+            raw, body = b"", None
             if endpoint.body is not None:
-                body = decode_as(endpoint.body, await read_body(request, endpoint.body_bytes_max))
-            found = await endpoint.handle(Call(request, caller, body, query))
-            response = found if isinstance(found, Response) else json(found, endpoint.status)
+                raw = await read_body(request, endpoint.body_bytes_max)
+                body = decode_as(endpoint.body, raw)
+
+            async def execute() -> Response:
+                found = await endpoint.handle(Call(request, caller, body, query))
+                return found if isinstance(found, Response) else json(found, endpoint.status)
+
+            if repeatable and HEADER in request.headers:
+                response = await self._repeats.answer(request, _named(caller), raw, execute)
+            else:
+                response = await execute()
             for name, value in headers.items():
                 response.headers.append(name, value)
             if endpoint.access is not Access.public:
@@ -147,6 +161,17 @@ class Gate:
             return await self._identify(request)
         except Unavailable:
             return None
+
+
+def takes_key(endpoint: Endpoint) -> bool:
+    """Whether an endpoint heeds an Idempotency-Key: one that changes something, for a caller who is known."""
+    unsafe = endpoint.method != "GET" and endpoint.access is not Access.public
+    return unsafe and not keeps_nothing(endpoint.body, endpoint.answer)
+
+
+def _named(caller: Caller) -> str:
+    """Whose Idempotency-Keys these are."""
+    return f"user {caller.user.id}" if caller.user is not None else f"visitor {caller.visitor}"
 
 
 def check_role(user: User | None, needed: Role) -> None:
