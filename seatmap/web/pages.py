@@ -16,6 +16,7 @@ ADMIN_PAGES = {
     "/admin": "events",
     "/admin/events/new": "new-event",
     "/admin/events/{event_id:int}": "event",
+    "/admin/events/{event_id:int}/live": "dashboard",
     "/admin/orders": "orders",
     "/admin/orders/{order_id:uuid}": "order",
     "/admin/users": "users",

@@ -4,6 +4,7 @@ export const SNAPSHOT = 1
 export const CHANGE = 2
 export const HEARTBEAT = 3
 export const REBASE = 4
+export const AGES = 5 // of held seats; to dashboards only
 
 const STALE = 1 // flag of a heartbeat: the map may be older than 5 s
 const HEADER_BYTES = 16
@@ -37,6 +38,8 @@ export function decodeFrame(buffer) {
         oldVersion: view.getUint32(HEADER_BYTES + 4, true),
         entries: new Uint32Array(buffer, HEADER_BYTES + REBASE_BYTES, second),
       }
+    case AGES:
+      return { ...frame, version: first, entries: new Uint32Array(buffer, HEADER_BYTES, second) }
     default:
       return null
   }
