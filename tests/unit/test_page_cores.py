@@ -25,7 +25,10 @@ def test_the_cores_of_the_page() -> None:
     if program is None:
         pytest.skip("no Node here: scripts/install brings one")
     done = subprocess.run(
-        [program, "--test", *map(str, sorted(JS.glob("*.test.js")))], capture_output=True, text=True, timeout=120
+        [program, "--test", *map(str, sorted(JS.glob("*.test.js")))],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "# pass 0" not in done.stdout
