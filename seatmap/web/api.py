@@ -29,7 +29,9 @@ class Counts(Struct, frozen=True):
 
 
 class EventView(Struct, frozen=True, kw_only=True):
-    """An event as everybody may see it. `counts` is null while this process has no map of it."""
+    """An event as everybody may see it; `fee_per_seat` comes on top of each price. `counts` is null while
+    this process has no map of it.
+    """
 
     id: int
     name: str
@@ -45,6 +47,8 @@ class EventView(Struct, frozen=True, kw_only=True):
     seat_count: int
     currency: str
     seats_per_visitor: int
+    fee_per_seat: int
+    payment_methods: list[str]
     categories: tuple[Category, ...]
     counts: Counts | None
 
@@ -201,6 +205,8 @@ class Api:
             seat_count=event.seat_count,
             currency=event.currency,
             seats_per_visitor=event.seats_per_visitor,
+            fee_per_seat=event.fee_per_seat,
+            payment_methods=event.payment_methods,
             categories=event.categories,
             counts=Counts(**room.counts()) if room else None,
         )
