@@ -23,21 +23,6 @@ async def claim(conn: Any, user_id: int, email: str) -> int:
     return len(claimed)
 
 
-async def of_account(pool: asyncpg.Pool, visitor: str, user_id: int, shown_max: int) -> list[UUID]:
-    """The orders of this browser or of the account, the newest first."""
-    async with connection(pool) as conn:
-        rows = await conn.fetch(
-            """
-            SELECT id FROM orders WHERE (visitor = $1 OR user_id = $2) AND deleted_at IS NULL
-            ORDER BY created_at DESC LIMIT $3
-            """,
-            visitor,
-            user_id,
-            shown_max,
-        )
-    return [UUID(int=row["id"].int) for row in rows]
-
-
 async def buyer(pool: asyncpg.Pool, order_id: UUID, user_id: int) -> str | None:
     """The visitor who made an order of the account; None if the order is not the account's."""
     async with connection(pool) as conn:

@@ -191,18 +191,19 @@ def _orders(rows: list[Any]) -> list[Order]:
     ]
 
 
-async def of_visitor(pool: asyncpg.Pool, visitor: str) -> list[Order]:
-    """A visitor's orders, the newest first, cancelled ones included."""
+async def of_visitor(pool: asyncpg.Pool, visitor: str, user_id: int | None = None) -> list[Order]:
+    """The orders of a visitor and, where given, of an account, the newest first, cancelled ones included."""
     async with connection(pool) as conn:
         rows = await conn.fetch(
             f"""
             {_SELECT} WHERE o.id IN (
-                SELECT id FROM orders WHERE visitor = $1 AND deleted_at IS NULL
+                SELECT id FROM orders WHERE (visitor = $1 OR user_id = $2) AND deleted_at IS NULL
                 ORDER BY created_at DESC LIMIT {ORDERS_SHOWN_MAX}
             )
             ORDER BY o.created_at DESC, o.id, b.seat
             """,
             visitor,
+            user_id,
         )
     return _orders(rows)
 
@@ -238,3 +239,20 @@ async def cancel_within(
     if row["result"] != "cancelled":
         raise Refused(row["result"])
     return Cancelled(row["event_id"], row["visitor"], tuple(row["seats"] or ()))
+
+
+async def count_active(pool: asyncpg.Pool, event_id: int) -> int:
+    """How many orders of an event are pending or confirmed."""
+    async with connection(pool) as conn:
+        return int(
+            await conn.fetchval(
+                "SELECT count(*) FROM orders WHERE event_id = $1 AND status IN ('pending', 'confirmed')",
+                event_id,
+            )
+        )
+
+
+async def cancel_some_of_event(pool: asyncpg.Pool, event_id: int, limit: int) -> int:
+    """Cancels up to `limit` orders of a cancelled event and owes back what was paid; how many that were."""
+    async with connection(pool) as conn:
+        return int(await conn.fetchval("SELECT cancel_orders_of_event($1, $2)", event_id, limit))

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from seatmap import protocol
 from seatmap.errors import Refused
-from seatmap.ledger import orders
+from seatmap.ledger import claims, orders
 from seatmap.model import Category, Event, Order, Status
 from seatmap.protocol import MineState
 from seatmap.web.endpoint import Access, Call, Endpoint, Handle, json, path_number
@@ -237,15 +237,18 @@ class Api:
         return await self._counter.execute(await self._room(call), call.caller.visitor, protocol.Mine())
 
     async def orders(self, call: Call) -> OrderList:
-        visitor = call.caller.visitor
-        return OrderList(await orders.of_visitor(self._rooms.stores.pool, visitor) if visitor else [])
+        visitor, user = call.caller.visitor, call.caller.user
+        if not visitor and user is None:
+            return OrderList([])
+        account = None if user is None else user.id
+        return OrderList(await orders.of_visitor(self._rooms.stores.pool, visitor, account))
 
     async def order(self, call: Call) -> Order:
         try:
             order_id = UUID(call.request.path_params["order_id"])
         except ValueError:
             raise Refused("order_not_found") from None
-        visitor = call.caller.visitor
+        visitor = await self._buyer(call, order_id)
         order = await orders.get(self._rooms.stores.pool, order_id, visitor) if visitor else None
         if order is None:
             raise Refused("order_not_found")
@@ -254,7 +257,17 @@ class Api:
     # ---- commands ----
 
     async def _execute(self, call: Call) -> MineState | Order:
-        return await self._counter.execute(await self._room(call), call.caller.visitor, call.body)
+        visitor = call.caller.visitor
+        if isinstance(call.body, protocol.Cancel):
+            visitor = await self._buyer(call, call.body.order_id)
+        return await self._counter.execute(await self._room(call), visitor, call.body)
+
+    async def _buyer(self, call: Call, order_id: UUID) -> str:
+        """In whose name an order is asked for: the visitor's who made it, if it is the account's; else one's own."""
+        visitor, user = call.caller.visitor, call.caller.user
+        if user is None:
+            return visitor
+        return await claims.buyer(self._rooms.stores.pool, order_id, user.id) or visitor
 
     async def _room(self, call: Call) -> Room:
         return await self._rooms.get(event_id_of(call.request.path_params["event_id"]))

@@ -27,6 +27,7 @@ from seatmap.web.health import Health
 from seatmap.web.idempotency import Repeats
 from seatmap.web.passwords import Passwords
 from seatmap.web.problems import Bugs, on_http_error, on_seatmap_error
+from seatmap.web.revocation import Revocation
 from seatmap.web.rooms import Rooms
 from seatmap.web.sessions import Sessions
 from seatmap.web.socket import Socket
@@ -47,13 +48,15 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
         stack.push_async_callback(checkout.close)
         await rooms.open_ahead()
         sessions = Sessions(stores.redis, stores.pool, settings)
+        revocation = Revocation(sessions)
+        stack.push_async_callback(_stop, asyncio.get_running_loop().create_task(revocation.run()))
         passwords = Passwords()
         stack.callback(passwords.close)
         keys = ApiKeys(stores.pool, otherwise=sessions.identify)
         dashboards = Dashboards(rooms, keys.identify)
         stack.push_async_callback(_stop, asyncio.get_running_loop().create_task(dashboards.run()))
         accounts = Accounts(settings, stores.pool, sessions, passwords, Throttle(stores.redis))
-        yield await _build(stores, rooms, checkout, dashboards, sessions, accounts, keys)
+        yield await _build(stores, rooms, checkout, dashboards, sessions, revocation, accounts, keys)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:
@@ -67,6 +70,7 @@ async def _build(
     checkout: Checkout,
     dashboards: Dashboards,
     sessions: Sessions,
+    revocation: Revocation,
     accounts: Accounts,
     keys: ApiKeys,
 ) -> Starlette:
@@ -87,7 +91,7 @@ async def _build(
             *Health(rooms).routes(),
             *docs.routes(endpoints),
             *gate.routes(endpoints),
-            WebSocketRoute("/ws/events/{event_id}", Socket(rooms, counter, visitors).__call__),
+            WebSocketRoute("/ws/events/{event_id}", Socket(rooms, counter, visitors, revocation).__call__),
             WebSocketRoute("/ws/admin/events/{event_id}", dashboards.__call__),
         ],
         middleware=[Middleware(SecurityHeaders), Middleware(Bugs)],

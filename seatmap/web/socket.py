@@ -13,6 +13,7 @@ from seatmap.web.api import event_id_of
 from seatmap.web.execute import Counter
 from seatmap.web.guard import check_origin
 from seatmap.web.problems import bug, problem_response
+from seatmap.web.revocation import Revocation
 from seatmap.web.room import Room, hello_of
 from seatmap.web.rooms import Rooms
 from seatmap.web.screens import PageScreen, screen_of
@@ -23,10 +24,11 @@ from seatmap.web.visitor import Visitors
 class Socket:
     """The endpoint /ws/events/{event_id}."""
 
-    def __init__(self, rooms: Rooms, counter: Counter, visitors: Visitors) -> None:
+    def __init__(self, rooms: Rooms, counter: Counter, visitors: Visitors, revocation: Revocation) -> None:
         self._rooms = rooms
         self._counter = counter
         self._visitors = visitors
+        self._revocation = revocation
 
     async def __call__(self, websocket: WebSocket) -> None:
         """One connection, from the handshake to its end."""
@@ -45,7 +47,8 @@ class Socket:
         room.enter(session, screen, position_of(websocket.query_params))
         try:
             await room.tell_mine(session.visitor)
-            await self._converse(websocket, room, session, screen)
+            async with self._revocation.watched(websocket, screen):
+                await self._converse(websocket, room, session, screen)
         finally:
             room.leave(session, screen)
             await screen.close()

@@ -12,7 +12,7 @@ from uuid import uuid4
 from site_clients import Site, Visitor, result
 
 from seatmap.config import Settings
-from seatmap.ledger.pool import open_pool
+from seatmap.ledger.pool import connection, open_pool
 from seatmap.worker import jobs
 
 PASSWORD = "a seat by the aisle"
@@ -74,3 +74,13 @@ class Person(Visitor):
     async def sign_in(self, password: str = PASSWORD) -> dict[str, Any]:
         user: dict[str, Any] = (await self.ask("sign-in", email=self.address, password=password))["user"]
         return user
+
+
+async def sql(settings: Settings, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
+    """What Postgres answers, for what no call of the site shows."""
+    pool = await open_pool(settings, size=1)
+    try:
+        async with connection(pool) as conn:
+            return [tuple(row) for row in await conn.fetch(statement, *arguments)]
+    finally:
+        await pool.close()
