@@ -133,6 +133,8 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
         "Being answered",
         "A request with this Idempotency-Key is under way; ask again in a moment.",
     ),
+    "job_not_found": (404, "No such job", "There is no job with this number."),
+    "job_not_failed": (409, "Not failed", "Only a job that failed for good can be tried again."),
     "not_found": (404, "Not found", "There is nothing here."),
     "method_not_allowed": (405, "Method not allowed", "This address does not take that method."),
     "event_not_found": (404, "No such event", "There is no such event; see GET /api/events."),

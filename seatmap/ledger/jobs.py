@@ -7,7 +7,7 @@ run twice (a worker that died, or that was thought dead), so what a job does mus
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -19,7 +19,7 @@ from pgqueuer.domain.types import QueueExecutionMode
 from pgqueuer.models import Job as QueuedJob
 from pgqueuer.queries import Queries
 
-from seatmap.errors import SeatmapError, Unavailable
+from seatmap.errors import Refused, SeatmapError, Unavailable
 from seatmap.ledger.pool import AWAY, connection
 
 ATTEMPTS_MAX = 6
@@ -54,12 +54,64 @@ class Envelope(Struct, frozen=True):
 
 async def enqueue(conn: Any, kind: str, payload: Struct, event_id: int | None = None) -> int:
     """Adds a job to the transaction that is open on `conn`; answers the id for `progress`."""
+    content = msgspec.json.encode(payload)
     job_id = int(
-        await conn.fetchval("INSERT INTO jobs (kind, event_id) VALUES ($1, $2) RETURNING id", kind, event_id)
+        await conn.fetchval(
+            "INSERT INTO jobs (kind, event_id, payload) VALUES ($1, $2, $3) RETURNING id",
+            kind,
+            event_id,
+            content.decode(),
+        )
     )
-    body = msgspec.json.encode(Envelope(job_id, msgspec.Raw(msgspec.json.encode(payload))))
-    await Queries.from_asyncpg_connection(conn).enqueue(kind, body)
+    await _queue(conn, job_id, kind, content)
     return job_id
+
+
+async def _queue(conn: Any, job_id: int, kind: str, content: bytes) -> None:
+    body = msgspec.json.encode(Envelope(job_id, msgspec.Raw(content)))
+    await Queries.from_asyncpg_connection(conn).enqueue(kind, body)
+
+
+class Shown(Job, frozen=True, kw_only=True):
+    """A job as staff see it."""
+
+    created_at: datetime
+    updated_at: datetime
+
+
+async def listed(
+    pool: asyncpg.Pool, state: str = "", before: int | None = None, limit: int = 50
+) -> list[Shown]:
+    """The latest jobs first, those in one state where given; `before` is the last id seen."""
+    async with connection(pool) as conn:
+        rows = await conn.fetch(
+            """
+            SELECT id, kind, event_id, state, done, total, error, created_at, updated_at FROM jobs
+            WHERE ($1 = '' OR state = $1) AND ($2::bigint IS NULL OR id < $2) ORDER BY id DESC LIMIT $3
+            """,
+            state,
+            before,
+            limit,
+        )
+    return [Shown(**row) for row in rows]
+
+
+async def retry(conn: Any, job_id: int) -> None:
+    """Queues a job that failed for good once more, in the transaction that is open on `conn`.
+
+    Refuses with job_not_found, or job_not_failed unless it failed.
+    """
+    row = await conn.fetchrow(
+        """
+        UPDATE jobs SET state = 'queued', error = '' WHERE id = $1 AND state = 'failed' AND payload <> ''
+        RETURNING kind, payload
+        """,
+        job_id,
+    )
+    if row is None:
+        known = await conn.fetchval("SELECT true FROM jobs WHERE id = $1", job_id)
+        raise Refused("job_not_failed" if known else "job_not_found")
+    await _queue(conn, job_id, row["kind"], row["payload"].encode())
 
 
 async def progress(pool: asyncpg.Pool, job_id: int) -> Job | None:
@@ -82,8 +134,10 @@ async def advance(conn: Any, job_id: int, done: int, total: int) -> None:
 
 
 async def finish(conn: Any, job_id: int) -> None:
-    """Says that a job is done."""
-    await conn.execute("UPDATE jobs SET state = 'done', done = total, error = '' WHERE id = $1", job_id)
+    """Says that a job is done. What it was about is forgotten: a mail may carry a secret."""
+    await conn.execute(
+        "UPDATE jobs SET state = 'done', done = total, error = '', payload = '' WHERE id = $1", job_id
+    )
 
 
 async def stumble(conn: Any, job_id: int, error: str, *, final: bool) -> None:

@@ -25,6 +25,7 @@ from seatmap.web.exports import Exports
 from seatmap.web.guard import SecurityHeaders
 from seatmap.web.health import Health
 from seatmap.web.idempotency import Repeats
+from seatmap.web.jobs import Jobs
 from seatmap.web.passwords import Passwords
 from seatmap.web.problems import Bugs, on_http_error, on_seatmap_error
 from seatmap.web.revocation import Revocation
@@ -84,6 +85,7 @@ async def _build(
         *Users(stores.pool, sessions).endpoints(),
         *keys.endpoints(),
         *Exports(stores.pool).endpoints(),
+        *Jobs(stores.pool).endpoints(),
     ]
     return Starlette(
         routes=[

@@ -1,0 +1,79 @@
+"""The endpoints under /api/admin/jobs: how far background work is, and trying again what failed for good."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from seatmap.errors import Refused
+from seatmap.ledger import audit_log, jobs
+from seatmap.ledger.jobs import Shown
+from seatmap.ledger.pool import Pool, connection
+from seatmap.web.endpoint import Access, Call, Endpoint
+
+
+class JobsQuery(Struct, frozen=True):
+    """Jobs in a state, or all, from where the last list ended."""
+
+    state: Literal["", "queued", "running", "done", "failed"] = ""
+    cursor: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+
+
+class JobList(Struct, frozen=True):
+    """Jobs, the newest first. `next` is the cursor of those before them."""
+
+    jobs: list[Shown]
+    next: str | None
+
+
+class Queued(Struct, frozen=True):
+    """Nothing more to say."""
+
+
+class Jobs:
+    """Handles the endpoints."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def endpoints(self) -> list[Endpoint]:
+        """All of them."""
+        return [
+            Endpoint(
+                method="GET",
+                path="/api/admin/jobs",
+                handle=self.list,
+                access=Access.viewer,
+                tag="jobs",
+                summary="Background work, with its progress",
+                query=JobsQuery,
+                answer=JobList,
+            ),
+            Endpoint(
+                method="POST",
+                path="/api/admin/jobs/{job_id}/retry",
+                handle=self.retry,
+                access=Access.admin,
+                tag="jobs",
+                summary="Try a job again that failed for good",
+                answer=Queued,
+                refuses=("job_not_found", "job_not_failed"),
+            ),
+        ]
+
+    async def list(self, call: Call) -> JobList:
+        query: JobsQuery = call.query
+        found = await jobs.listed(self._pool, query.state, query.cursor or None, query.limit + 1)
+        shown = found[: query.limit]
+        return JobList(shown, str(shown[-1].id) if found != shown else None)
+
+    async def retry(self, call: Call) -> Queued:
+        job_id = call.number("job_id", "job_not_found")
+        if call.caller.user is None:
+            raise Refused("sign_in_required")
+        async with connection(self._pool) as conn, conn.transaction():
+            await jobs.retry(conn, job_id)
+            await audit_log.record(
+                conn, user_id=call.caller.user.id, verb="retry", object="job", details={"id": job_id}
+            )
+        return Queued()
