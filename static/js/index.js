@@ -59,11 +59,11 @@ function describe(event) {
     venue: event.venue,
     date: eventDate(event.starts_at, event.timezone),
     ...dayParts(event.starts_at, event.timezone),
-    prices: priceRange(event.categories.map(({ price }) => price), event.currency),
+    prices: priceRange(event.categories.map(({ price }) => price + event.fee_per_seat), event.currency),
     state: notice ? SHORT[event.status === "cancelled" ? "cancelled" : event.sale] : available === 0 ? "Sold out" : plural(available, "seat left", "seats left"),
     notice: event.sale === "not_yet" ? notice : "",
     look: `state ${notice || available === 0 ? "is-closed" : available < event.seat_count * 0.15 ? "is-few" : "is-open"}`,
   }
 }
 
-const SHORT = { not_yet: "Not yet on sale", ended: "Sale ended", closed: "Not on sale", cancelled: "Cancelled" }
+const SHORT = { not_yet: "Not yet on sale", paused: "Sale paused", ended: "Sale ended", closed: "Not on sale", cancelled: "Cancelled" }

@@ -203,6 +203,7 @@ export class SeatMap extends EventTarget {
   // ---- drawing ----
 
   #paint(now) {
+    if (this.view.scale === 0) return // not on screen yet
     if (this.#glide) this.#advanceGlide(now)
     if (this.#all && this.#mayShift(now)) return this.#shift()
     if (this.#all) this.#drawAll(now)

@@ -5,6 +5,7 @@ import { bestTogether } from "./best.js"
 import { clock, money, plural, saleNotice } from "./format.js"
 import { shortReference } from "./ids.js"
 import { tonesOf } from "./map-palette.js"
+import { Payment } from "./payment.js"
 import { AVAILABLE } from "./store.js"
 import { throttled } from "./throttle.js"
 
@@ -14,16 +15,18 @@ const URGENT_MS = 60_000
 const OFFER_TIME_MS = 120_000 // "More time" becomes loud
 const SLOW_ORDER_MS = 6000
 const SPOKEN_MS = [300_000, 120_000, 60_000, 30_000] // the clock is read aloud at these, never each second
+const METHODS = { free: "Free", door: "Pay at the door", test_card: "Card (test)" }
 const BUYER_KEY = "seatmap.buyer"
 
 // Module scope: nothing of the session may become reactive.
 let session = null
 let shared = null
+let payment = null
 let tones = []
 let slowTimer = 0
 
 export const basketPanel = (visit, sharedWithMap) => () => ({
-  step: "choosing", // choosing, details, booking, booked
+  step: "choosing", // choosing, details, booking, paying, booked
   items: [],
   total: "",
   clock: "",
@@ -35,6 +38,8 @@ export const basketPanel = (visit, sharedWithMap) => () => ({
   failure: "",
   slow: false,
   order: null,
+  unpaid: null, // the order as the server told it, while it is to be paid
+  methods: [],
   party: 2,
   limit: 1,
   canBuy: false,
@@ -55,7 +60,10 @@ export const basketPanel = (visit, sharedWithMap) => () => ({
       if (session.lost) this.lost = describeLost()
     }))
     setInterval(() => this.tick(), TICK_MS)
+    this.methods = payMethods(session.event)
     this.showSale()
+    payment = new Payment(session.event.id, (order) => this.showPayment(order))
+    payment.resume()
   },
 
   // ---- what the session says ----
@@ -74,7 +82,8 @@ export const basketPanel = (visit, sharedWithMap) => () => ({
     this.extendable = hold.extendable
     this.lost = describeLost()
     if (seats.length === 0 && this.step === "details") this.step = "choosing"
-    if (booking.length > 0 && this.step !== "booked") this.step = "booking"
+    if (hold.checkout && !session.booking) payment?.resume(hold.checkout)
+    if (booking.length > 0 && !["booked", "paying"].includes(this.step)) this.step = "booking"
     else if (this.step === "booking" && !session.booking) this.step = hold.seats.length > 0 ? "details" : "choosing"
     this.tick()
   },
@@ -82,7 +91,8 @@ export const basketPanel = (visit, sharedWithMap) => () => ({
   showOrder() {
     this.failure = session.failure
     this.items = this.items.map(({ seat }) => describeItem(seat))
-    if (session.order) {
+    if (session.order?.checkout) payment.begin(session.order)
+    else if (session.order) {
       this.order = describeOrder(session.order)
       this.step = "booked"
       this.sheetOpen = true
@@ -98,6 +108,28 @@ export const basketPanel = (visit, sharedWithMap) => () => ({
         announce(this.failure, true)
       }
     }
+  },
+
+  // An order that costs money: waiting for it, or what became of it.
+  showPayment(order) {
+    this.order = describeOrder(order)
+    this.unpaid = order.status === "pending" && order.checkout ? order : null
+    this.sheetOpen = true
+    if (this.unpaid) {
+      this.step = "paying"
+    } else if (order.status === "cancelled") {
+      session.loseOrder(order.seats.map(({ seat }) => seat))
+      this.step = "choosing"
+    } else {
+      this.step = "booked"
+      session.own(order)
+      announce(`${this.order.title} Your order reference is ${this.order.reference}.`)
+      this.focusOn("bookedTitle")
+    }
+  },
+
+  pay() {
+    payment.leave(this.unpaid)
   },
 
   watchSlowness() {
@@ -181,7 +213,7 @@ export const basketPanel = (visit, sharedWithMap) => () => ({
     const form = new FormData(event.target)
     this.buyer = { name: form.get("name").trim(), email: form.get("email").trim() }
     rememberBuyer(this.buyer)
-    session.book({ ...this.buyer })
+    session.book({ ...this.buyer, ...(this.methods.length > 1 && { payment_method: form.get("payment_method") }) })
   },
 
   startOver() {
@@ -213,6 +245,9 @@ export const basketPanel = (visit, sharedWithMap) => () => ({
   get isBooking() {
     return this.step === "booking"
   },
+  get isPaying() {
+    return this.step === "paying"
+  },
   get isBooked() {
     return this.step === "booked"
   },
@@ -223,10 +258,10 @@ export const basketPanel = (visit, sharedWithMap) => () => ({
     return this.isChoosing && this.isEmpty && !this.lost
   },
   get showsClock() {
-    return !this.isEmpty && !this.isBooked && !this.isBooking
+    return !this.isEmpty && !this.isBooked && !this.isBooking && !this.isPaying
   },
   get showsItems() {
-    return !this.isEmpty && !this.isBooked
+    return !this.isEmpty && !this.isBooked && !this.isPaying
   },
   get showsBest() {
     return this.isChoosing && this.canBuy
@@ -248,6 +283,7 @@ export const basketPanel = (visit, sharedWithMap) => () => ({
   },
   get summary() {
     if (this.isBooked) return "Booked"
+    if (this.isPaying) return "Waiting for your payment"
     if (this.lost) return "Your seats were released"
     return this.isEmpty ? "Choose your seats" : `${this.countText} · ${this.total}`
   },
@@ -283,7 +319,7 @@ function describeLost() {
   const { seats, reason } = session.lost
   const free = seats.filter((seat) => session.store.view[seat] === AVAILABLE).length
   return {
-    title: { expired: "Your time ran out", lost: "Your hold was lost", blocked: "Seats were taken off sale" }[reason] ?? "Your hold ended",
+    title: { expired: "Your time ran out", lost: "Your hold was lost", blocked: "Seats were taken off sale", payment_failed: "The payment did not go through" }[reason] ?? "Your hold ended",
     text: {
       expired: "Your seats went back on sale. Nothing was charged.",
       lost: "The box office had to restart and could not keep your hold. Nothing was charged.",
@@ -303,6 +339,10 @@ function describeOrder(order) {
     title: order.status === "pending" ? "Your seats are reserved" : "You’re going!",
     seats: order.seats.map(({ seat, label, price }) => ({ seat, label, price: money(price, order.currency) })),
   }
+}
+
+function payMethods({ payment_methods: methods }) {
+  return methods.map((value, index) => ({ value, text: METHODS[value] ?? value, first: index === 0 }))
 }
 
 const durationWords = (ms) => (ms >= 60_000 ? plural(ms / 60_000, "minute") : `${ms / 1000} seconds`)

@@ -14,6 +14,7 @@ export const pagePanel = (visit) => () => ({
   place: "",
   left: "",
   notice: "",
+  message: "", // the box office's to everybody
   link: "connecting",
   behind: false,
 
@@ -37,6 +38,7 @@ export const pagePanel = (visit) => () => ({
     const showLink = () => {
       this.link = session.link
       this.behind = session.behind
+      this.message = session.message
       this.notice = saleNotice(session.event, session.sale)
     }
     session.addEventListener("link", showLink)

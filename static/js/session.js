@@ -13,13 +13,11 @@ import { LOST_SENTENCES } from "./lost.js"
 import { PendingOrder } from "./pending-order.js"
 import { comparePositions, HEARTBEAT } from "./protocol.js"
 import { AVAILABLE, BLOCKED, BOOKED, MINE, PENDING, SeatStore } from "./store.js"
+import { untilOnSale } from "./until-on-sale.js"
 import { Venue } from "./venue.js"
 
 const AWAY_AFTER_MS = 5000 // a shorter interruption is nobody's business
 const ASK_WHEN_OVERDUE_MS = 3000 // the clock shows 0:00 and the server has not said that the hold ended
-
-const SALE_POLL_MS = 15_000
-
 const NO_HOLD = { id: "", seats: [], extendable: false, checkout: "", checkoutSeats: [] }
 
 export class Session extends EventTarget {
@@ -56,7 +54,7 @@ export class Session extends EventTarget {
     this.message = "" // the box office's to everybody
     this.limit = event.seats_per_visitor
     this.venue = venue
-    venue.reprice(event.categories)
+    venue.reprice(event.categories, event.fee_per_seat)
     this.store = new SeatStore(venue)
     this.store.onChange(() => this.#tell("seats"))
     this.#pendingOrder = new PendingOrder(event.id)
@@ -76,7 +74,7 @@ export class Session extends EventTarget {
     this.#connection.start()
     setInterval(() => this.#checkClock(), 1000)
     this.#loadOwned()
-    this.#awaitSale()
+    untilOnSale(this, () => this.#loadEvent())
   }
 
   // ---- what the visitor does ----
@@ -161,12 +159,12 @@ export class Session extends EventTarget {
     this.#tell("hold")
   }
 
-  book({ name, email }) {
+  // buyer: {name, email} and, where there is a choice, {payment_method}
+  book(buyer) {
     return this.#order(() => {
       const { id, seats } = this.hold
       if (!id) return null
-      const total = this.venue.total(seats)
-      const command = { type: "book", order_id: uuid7(), hold_id: id, seats, total, name, email }
+      const command = { type: "book", order_id: uuid7(), hold_id: id, seats, total: this.venue.total(seats), ...buyer }
       this.#pendingOrder.keep(command)
       return command
     })
@@ -197,8 +195,21 @@ export class Session extends EventTarget {
     this.lost = null
     this.hold = NO_HOLD
     this.countdown.stop()
-    this.store.setOwned([...this.store.owned, ...order.seats.map(({ seat }) => seat)])
+    this.own(order)
     this.store.setMine([])
+    this.#tell("hold")
+  }
+
+  // Its seats are shown as mine wherever they are sold.
+  own({ seats }) {
+    this.store.setOwned([...this.store.owned, ...seats.map(({ seat }) => seat)])
+  }
+
+  // An order that was reserved and not paid.
+  loseOrder(seats) {
+    this.order = null
+    this.lost = { seats, reason: "payment_failed" }
+    this.#notice(LOST_SENTENCES.payment_failed, "bad")
     this.#tell("hold")
   }
 
@@ -219,20 +230,11 @@ export class Session extends EventTarget {
     try {
       this.event = await getEvent(this.event.id)
       this.sale = this.event.sale
-      this.venue.reprice(this.event.categories)
+      this.venue.reprice(this.event.categories, this.event.fee_per_seat)
       this.#tell("link")
     } catch {
       // the server checks everything anyway
     }
-  }
-
-  // Until the sale begins, asked now and then, each page at its own pace.
-  #awaitSale() {
-    if (this.sale !== "not_yet") return
-    setTimeout(async () => {
-      await this.#loadEvent()
-      this.#awaitSale()
-    }, SALE_POLL_MS * (0.5 + Math.random()))
   }
 
   async #loadOwned() {
@@ -264,11 +266,10 @@ export class Session extends EventTarget {
   }
 
   #welcome(hello) {
-    if (hello.plan_version !== this.venue.planVersion) return this.#planChanged()
+    if (hello.plan_version !== this.venue.planVersion) return this.#tell("plan")
     this.sale = hello.sale
     this.limit = hello.seats_per_visitor
     this.#welcomed = this.link !== "live" // one in the middle only says what is new
-    if (hello.message !== this.message && hello.message) this.#notice(hello.message)
     this.message = hello.message
     this.#tell("link")
   }
@@ -319,7 +320,7 @@ export class Session extends EventTarget {
   }
 
   #takeFrame(frame) {
-    if (frame.planVersion !== (this.venue.planVersion & 0xffff)) return this.#planChanged()
+    if (frame.planVersion !== (this.venue.planVersion & 0xffff)) return this.#tell("plan")
     const wasBehind = this.behind
     if (frame.type === HEARTBEAT) {
       this.viewers = frame.viewers
@@ -332,10 +333,6 @@ export class Session extends EventTarget {
 
   #sync() {
     this.#connection.send({ type: "sync", ...this.store.position })
-  }
-
-  #planChanged() {
-    this.#tell("plan")
   }
 
   // ---- the link ----

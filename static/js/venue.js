@@ -84,9 +84,9 @@ export class Venue {
     return sum
   }
 
-  // Takes over current prices, which may have changed since the plan was made.
-  reprice(categories) {
-    const prices = new Map(categories.map((category) => [category.id, category.price]))
+  // Takes over current prices, which may have changed since the plan was made; the fee is a part of each.
+  reprice(categories, fee = 0) {
+    const prices = new Map(categories.map((category) => [category.id, category.price + fee]))
     for (const category of this.categories) category.price = prices.get(category.id) ?? category.price
   }
 }

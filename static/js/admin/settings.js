@@ -11,4 +11,6 @@ Alpine.data("settings", () => listPanel({ entered, path: "/api/admin/settings", 
 Alpine.data("toasts", toasts)
 Alpine.start()
 
-const describe = ({ name, value, description = "" }) => ({ name, value: value === "" ? "–" : String(value), description })
+function describe({ name, value, description = "" }) {
+  return { name, value: value === "" ? "–" : String(value), description }
+}

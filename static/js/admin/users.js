@@ -2,7 +2,6 @@
 
 import Alpine from "/static/vendor/alpine-csp.js"
 import { send } from "../api.js"
-import { eventDate } from "../format.js"
 import { toast, toasts } from "../toasts.js"
 import { confirm } from "./confirm.js"
 import { enter, may, ROLE_WORDS } from "./frame.js"
@@ -51,7 +50,6 @@ function describe(user) {
     role: user.role,
     verified: user.verified ? "Confirmed" : "Not confirmed",
     look: `state is-${user.verified ? "open" : "closed"}`,
-    since: user.created_at ? eventDate(user.created_at) : "",
     locked: !may(me, "admin") || user.id === me.id, // nobody locks themselves out
   }
 }
