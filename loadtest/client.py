@@ -44,17 +44,19 @@ class Client(asyncio.Protocol):
     the same, the client has none.
     """
 
-    def __init__(self, url: str, event_id: int, cookie: str = "") -> None:
+    def __init__(self, url: str, event_id: int, cookie: str = "", key: str = "") -> None:
         parts = urlsplit(url)
         self.cookie = cookie
         self.on_frame: Callable[[bytes], None] = lambda frame: None
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.closed = False
+        admin = "admin/" if key else ""
         self._request = (
-            f"GET /ws/events/{event_id} HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\n"
+            f"GET /ws/{admin}events/{event_id} HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n"
             + (f"Cookie: {cookie}\r\n" if cookie else "")
+            + (f"Authorization: Bearer {key}\r\n" if key else "")
             + "\r\n"
         ).encode()
         self._transport: asyncio.Transport
@@ -64,11 +66,11 @@ class Client(asyncio.Protocol):
 
     @classmethod
     async def connect(
-        cls, url: str, event_id: int, on_frame: Callable[[bytes], None] | None = None
+        cls, url: str, event_id: int, on_frame: Callable[[bytes], None] | None = None, *, key: str = ""
     ) -> "Client":
-        """A page that has its hello. Raises ConnectionError where the site refuses it."""
+        """A page (with an API key: a dashboard) that has its hello. Raises ConnectionError where it is refused."""
         parts = urlsplit(url)
-        client = cls(url, event_id)
+        client = cls(url, event_id, key=key)
         host, port = parts.hostname or "127.0.0.1", parts.port or 80
         if on_frame is not None:
             client.on_frame = on_frame

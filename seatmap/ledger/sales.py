@@ -5,11 +5,9 @@ from msgspec import Struct
 
 from seatmap.ledger.pool import connection
 
-STUCK_MINUTES = 30  # an order that waits longer for its money is looked at by a person
-
 
 class Sales(Struct, frozen=True):
-    """`revenue` is of confirmed bookings, in minor units; `stuck` counts orders whose payment got nowhere."""
+    """`revenue` is of confirmed bookings, fees included, in minor units; `stuck` payments need a person."""
 
     revenue: int
     stuck: int
@@ -23,12 +21,10 @@ async def of_event(pool: asyncpg.Pool, event_id: int) -> Sales:
             SELECT
                 (SELECT coalesce(sum(price), 0)::bigint FROM bookings
                  WHERE event_id = $1 AND status = 'confirmed'),
-                (SELECT count(*) FROM orders
-                 WHERE event_id = $1 AND payment_status IN ('unpaid', 'refund_due') AND payment_method <> 'door'
-                   AND updated_at < now() - make_interval(mins => $2))
+                (SELECT count(*) FROM payments JOIN orders ON orders.id = payments.order_id
+                 WHERE orders.event_id = $1 AND payments.status = 'stuck')
             """,
             event_id,
-            STUCK_MINUTES,
         )
     return Sales(*row)
 

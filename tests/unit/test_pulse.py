@@ -70,7 +70,9 @@ def test_the_funnel_counts_baskets(world: World) -> None:
     world.change({}, ("ada", "", Mine(order_id="o", order_seats=(0, 1))))
     world.change({0: BOOKED, 1: BOOKED}, ("ada", "confirmed", Mine()))
     world.change({2: FREE}, ("bob", "expired", Mine()))
-    assert world.pulse.funnel() == {"held": 2, "checkout": 1, "booked": 1, "expired": 1}
+    world.change({}, ("eve", "claimed", Mine()))
+    world.change({3: BOOKED}, ("eve", "paid", Mine()))
+    assert world.pulse.funnel() == {"held": 2, "checkout": 1, "booked": 2, "expired": 1}
     world.now += 299
     assert world.pulse.funnel()["held"] == 2
     world.now += 2
