@@ -20,7 +20,7 @@ class NewApiKey(Struct, frozen=True, forbid_unknown_fields=True):
     """What a new key is called and may do."""
 
     name: Name
-    scopes: Annotated[frozenset[Literal["read", "sell", "admin"]], Meta(min_length=1)]
+    scopes: Annotated[tuple[Literal["read", "sell", "admin"], ...], Meta(min_length=1, max_length=10)]
 
 
 class CreatedApiKey(Struct, frozen=True):
@@ -99,7 +99,8 @@ class ApiKeys:
 
     async def create(self, call: Call) -> CreatedApiKey:
         assert call.caller.user is not None, "the gate lets nobody else in"
-        secret, key = await api_keys.create(self._pool, call.body.name, call.body.scopes, call.caller.user)
+        scopes = frozenset(call.body.scopes)
+        secret, key = await api_keys.create(self._pool, call.body.name, scopes, call.caller.user)
         return CreatedApiKey(secret, key)
 
     async def revoke(self, call: Call) -> Empty:

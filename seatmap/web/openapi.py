@@ -9,7 +9,8 @@ import msgspec
 
 from seatmap import __version__
 from seatmap.errors import REFUSALS, Unavailable
-from seatmap.web.endpoint import Access, Endpoint
+from seatmap.web.endpoint import Access, Endpoint, takes_key
+from seatmap.web.idempotency import KEY_LENGTH_MAX
 
 PROBLEM = "application/problem+json"
 
@@ -143,7 +144,7 @@ def _operation(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
     }
     if endpoint.access > Access.account:
         operation["x-role"] = endpoint.access.name
-    if parameters := [*_path_parameters(endpoint), *_query_parameters(endpoint, schemas)]:
+    if parameters := [*_parameters(endpoint), *_query_parameters(endpoint, schemas)]:
         operation["parameters"] = parameters
     if endpoint.body is not None:
         schemas.optional_tag(endpoint.body)
@@ -159,14 +160,17 @@ def _name(endpoint: Endpoint) -> str:
     return "_".join([endpoint.method.lower(), *re.findall(r"\w+", endpoint.path.removeprefix("/api"))])
 
 
-def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     schemas: dict[str, dict[str, Any]] = {
         "order_id": {"type": "string", "format": "uuid"},
         "provider": {"type": "string"},
         "session": {"type": "string"},
     }
     number = {"type": "integer", "minimum": 0}
-    return [
+    header = {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH_MAX}
+    said = "Sent again with the same key and body, the request is not done again; kept for 24 hours."
+    key = {"name": "Idempotency-Key", "in": "header", "schema": header, "description": said}
+    return [key] * takes_key(endpoint) + [
         {"name": name, "in": "path", "required": True, "schema": schemas.get(name, number)}
         for name in re.findall(r"{(\w+)", endpoint.path)
     ]
@@ -200,14 +204,14 @@ def _refusals(endpoint: Endpoint) -> dict[str, Any]:
 
 def codes(endpoint: Endpoint) -> list[str]:
     """The codes that an endpoint may refuse with: its guards', its parameters' and its own."""
-    found = list(endpoint.refuses)
+    found = [*endpoint.refuses, "sign_in_required"]  # an API key that is none is refused everywhere
     found += [code for name, code in _OF_PARAMETER.items() if f"{{{name}}}" in endpoint.path]
     if endpoint.method != "GET":
         found.append("wrong_origin")
-    if endpoint.access >= Access.account:
-        found.append("sign_in_required")
     if endpoint.access > Access.account:
         found.append("forbidden")
+    if takes_key(endpoint):
+        found += ["idempotency_mismatch", "idempotency_in_flight", "invalid"]
     if endpoint.body is not None:
         found += ["malformed", "invalid", "too_large"]
     if endpoint.query is not None:

@@ -7,6 +7,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seatmap.errors import REFUSALS, Refused, SeatmapError, Unavailable
@@ -34,9 +35,18 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         response = problem_response(Refused("method_not_allowed"))
-        response.headers.update(error.headers or {})
+        response.headers["allow"] = ", ".join(sorted(_methods(request)))
         return response
     return problem_response(Refused("not_found", f"There is nothing at {request.url.path[:200]}."))
+
+
+def _methods(request: Request) -> set[str]:
+    """What an address takes: of all its routes, where the router's own answer names those of the first."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return found
 
 
 def bug(doing: str, error: Exception) -> SeatmapError:

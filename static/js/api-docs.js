@@ -29,9 +29,9 @@ function callSection(method, path, call, document) {
     make("p", "docs-summary", call.summary, make("span", "pill docs-access", access.replace("_", " "))),
   )
   section.id = call.operationId
-  for (const where of ["path", "query"]) {
+  for (const [where, title] of [["path", "In the path"], ["query", "In the query"], ["header", "Headers"]]) {
     const parameters = (call.parameters ?? []).filter((parameter) => parameter.in === where)
-    if (parameters.length > 0) section.append(fieldTable(`In the ${where}`, parameters.map(({ name, required, schema }) => ({ name, required, schema })), document))
+    if (parameters.length > 0) section.append(fieldTable(title, parameters.map(({ name, required, schema }) => ({ name, required: required ?? false, schema })), document))
   }
   const body = call.requestBody?.content["application/json"]
   if (body) {

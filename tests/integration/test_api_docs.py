@@ -137,3 +137,10 @@ async def test_the_page_of_the_documents_asks_nobody_else(site: Site) -> None:
     assert not re.findall(r"""(?:src|href)=["'](?!/|#)""", page)
     for address in re.findall(r"""(?:src|href)=["'](/[^"'#]*)""", page):
         assert (await site.visitor().http.get(address)).status_code == 200, address
+
+
+async def test_a_405_names_every_method_of_its_address(site: Site) -> None:
+    """Several endpoints share an address; the router by itself would name the first one's only."""
+    answer = await site.visitor().http.put("/api/admin/api-keys")
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
