@@ -4,6 +4,7 @@ import { fromLocal, toLocal } from "../zoned.js"
 import { amountText, parseAmount } from "./amounts.js"
 import { PAYMENTS } from "./words.js"
 
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d/
 const COLOR = "#7c8296" // shown where a category has none of its own
 
 export function formOf(event) {
@@ -16,19 +17,31 @@ export function formOf(event) {
     startsAt: local(event.starts_at),
     onSaleFrom: local(event.on_sale_from),
     onSaleUntil: local(event.on_sale_until),
-    accessibleUntil: local(event.accessible_until),
     limit: event.seats_per_visitor,
     fee: amountText(event.fee_per_seat, event.currency),
     currency: event.currency,
     methods: Object.entries(PAYMENTS).map(([value, text]) => ({ value, text, chosen: event.payment_methods.includes(value) })),
     categories: event.categories.map(({ id, name, price, color }) => ({
-      id, name, price: amountText(price, event.currency), color: color || COLOR, hadColor: color,
+      key: id, id, name, price: amountText(price, event.currency), color: color || COLOR,
     })),
   }
 }
 
-// The body of a PATCH. Throws an Error with a sentence where a field cannot be read.
+export const newCategory = (key) => ({ key, id: "", name: "", price: "", color: COLOR })
+
+// The body of a PATCH: what differs from the event, because a price that is sent anew makes every buyer's page load
+// the plan again. Throws an Error with a sentence where a field cannot be read.
 export function changesOf(element, event) {
+  const fields = Object.entries(fieldsOf(element, event))
+  return Object.fromEntries(fields.filter(([name, value]) => !isSame(value, event[name])))
+}
+
+function isSame(value, before) {
+  if (typeof value !== "string" || typeof before !== "string") return JSON.stringify(value) === JSON.stringify(before)
+  return value === before || (TIME.test(value) && Date.parse(value) === Date.parse(before))
+}
+
+function fieldsOf(element, event) {
   const form = new FormData(element)
   const text = (name) => form.get(name).trim()
   const timezone = text("timezone")
@@ -41,7 +54,6 @@ export function changesOf(element, event) {
     starts_at: time("starts_at"),
     on_sale_from: time("on_sale_from"),
     on_sale_until: time("on_sale_until"),
-    accessible_until: time("accessible_until"),
     seats_per_visitor: Number(text("seats_per_visitor")),
     fee_per_seat: readAmount(text("fee_per_seat"), event.currency, "The fee"),
     payment_methods: form.getAll("payment_methods"),
@@ -59,16 +71,12 @@ export function readTime(local, timezone) {
 
 function readCategories(form, event) {
   const [ids, names, prices, colors] = ["id", "name", "price", "color"].map((name) => form.getAll(`category_${name}`))
-  return ids.map((id, index) => {
-    const before = event.categories.find((category) => category.id === Number(id))
-    return {
-      id: Number(id),
-      name: names[index].trim(),
-      price: readAmount(prices[index], event.currency, `The price of ${names[index]}`),
-      // A colour that nobody chose stays the plan's.
-      color: colors[index] === COLOR ? (before?.color ?? "") : colors[index],
-    }
-  })
+  return ids.map((id, index) => ({
+    ...(id && { id: Number(id) }),
+    name: names[index].trim(),
+    price: readAmount(prices[index], event.currency, `The price of ${names[index]}`),
+    color: colors[index] === COLOR ? "" : colors[index], // a colour that nobody chose stays the plan's
+  }))
 }
 
 export function readAmount(text, currency, what) {

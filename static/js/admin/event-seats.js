@@ -1,17 +1,16 @@
-// The editor's map: seats are chosen on it, and then get another category, go on or off sale, or are kept for
-// wheelchair users. A part of the event page's component: methods only.
+// The editor's map: seats are chosen on it, and then get another category or go on or off sale. A part of the event
+// page's component: methods only.
 
 import { request, send } from "../api.js"
 import { plural } from "../format.js"
 import { toast } from "../toasts.js"
+import { seatsOf } from "./event-map.js"
 import { PlanMap } from "./plan-map.js"
 
 const SHOWN_REFUSALS = 12
 const REASONS = {
-  seat_taken: "sold or held",
   seat_held: "held",
   seat_booked: "sold",
-  seat_blocked: "not for sale",
 }
 
 let map = null // never Alpine's
@@ -32,7 +31,7 @@ export const seatWork = (id) => ({
     if (event.job && event.job.state !== "done") return
     try {
       if (anew || planVersion !== event.plan_version) await this.drawPlan(event)
-      if (map) map.update(await request(`/api/admin/events/${id}/seats`))
+      if (map) map.update(await seatsOf(event))
     } catch (error) {
       if (!error.code) throw error
       this.hasMap = map !== null // a draft whose seats are not made yet has none to show
@@ -40,7 +39,7 @@ export const seatWork = (id) => ({
   },
 
   async drawPlan(event) {
-    const plan = await request(`/api/admin/events/${id}/plan`)
+    const plan = await planOf(id)
     const chosen = map?.chosen ?? []
     this.hasMap = true
     await this.$nextTick()
@@ -81,10 +80,6 @@ export const seatWork = (id) => ({
 
   setStatus(status) {
     return this.changeSeats({ status })
-  },
-
-  setAccessible(accessible) {
-    return this.changeSeats({ accessible })
   },
 
   async changeSeats(change) {

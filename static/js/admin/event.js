@@ -6,7 +6,7 @@ import { eventDate, money, plural } from "../format.js"
 import { toast, toasts } from "../toasts.js"
 import { zones } from "../zoned.js"
 import { confirm } from "./confirm.js"
-import { changesOf, formOf } from "./event-form.js"
+import { changesOf, formOf, newCategory } from "./event-form.js"
 import { seatWork } from "./event-seats.js"
 import { enter, may } from "./frame.js"
 import { eventState, jobProgress } from "./words.js"
@@ -105,6 +105,11 @@ Alpine.data("event", () => ({
       this.failure = error.message
     }
     this.saving = false
+  },
+
+  addCategory() {
+    this.form.categories.push(newCategory(`new ${this.form.categories.length}`))
+    this.dirty = true
   },
 
   touch() {

@@ -4,12 +4,12 @@
 import { getMe } from "../api.js"
 
 const PAGES = [
-  ["events", "Events", "/admin"],
-  ["orders", "Orders", "/admin/orders"],
-  ["users", "Users", "/admin/users"],
-  ["jobs", "Jobs", "/admin/jobs"],
-  ["audit", "Audit", "/admin/audit"],
-  ["settings", "Settings", "/admin/settings"],
+  ["events", "Events", "/admin", "viewer"],
+  ["orders", "Orders", "/admin/orders", "viewer"],
+  ["users", "Users", "/admin/users", "admin"],
+  ["jobs", "Jobs", "/admin/jobs", "viewer"],
+  ["audit", "Audit", "/admin/audit", "viewer"],
+  ["settings", "Settings", "/admin/settings", "viewer"],
 ]
 const RANKS = ["buyer", "viewer", "box_office", "admin"]
 
@@ -19,7 +19,8 @@ export const may = (user, role) => RANKS.indexOf(user.role) >= RANKS.indexOf(rol
 // The user, once it is certain that they may look; until then and otherwise the promise stays open.
 export async function enter(current) {
   const header = document.querySelector("[data-frame]")
-  header.append(brand(), navigation(current))
+  const nav = navigation(current)
+  header.append(brand(), nav)
   let user
   try {
     user = await getMe()
@@ -31,6 +32,7 @@ export async function enter(current) {
     location.replace(`/account?next=${here}`)
     return new Promise(() => {})
   }
+  for (const [name, , , role] of PAGES) if (!may(user, role)) nav.querySelector(`[data-page=${name}]`).remove()
   header.append(link("button admin-user", "/account", user.name), themeButton())
   if (!may(user, "viewer")) return refuse("This is the box office", "Your account may not look in here; an admin can give you a role.")
   return user
@@ -56,6 +58,7 @@ function navigation(current) {
   nav.setAttribute("aria-label", "Box office")
   for (const [name, text, address] of PAGES) {
     const made = link("", address, text)
+    made.dataset.page = name
     if (name === current) made.setAttribute("aria-current", "page")
     nav.append(made)
   }

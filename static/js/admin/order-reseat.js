@@ -1,10 +1,11 @@
 // Moving an order's seats on the map: a seat of the order is picked, then the free seat that it becomes. A part of
 // the order page's component: methods only.
 
-import { request, send } from "../api.js"
+import { send } from "../api.js"
 import { plural } from "../format.js"
 import { AVAILABLE } from "../store.js"
 import { toast } from "../toasts.js"
+import { planOf, seatsOf } from "./event-map.js"
 import { PlanMap } from "./plan-map.js"
 
 let map = null // never Alpine's
@@ -18,10 +19,7 @@ export const reseatWork = () => ({
   async startReseat() {
     const { event_id: event, seats } = this.order
     const opened = await this.attempt(async () => {
-      const [plan, statuses] = await Promise.all([
-        request(`/api/admin/events/${event}/plan`),
-        request(`/api/admin/events/${event}/seats`),
-      ])
+      const [plan, statuses] = await Promise.all([planOf(event), seatsOf({ id: event, status: "published" })])
       this.reseating = true
       await this.$nextTick()
       map = new PlanMap(this.$refs.map, plan, { mayChoose: (seat) => this.mayMoveTo(seat) })
@@ -86,7 +84,7 @@ export const reseatWork = () => ({
       toast(`${plural(targets.size, "seat")} moved.`, "good")
     })
     if (done) this.stopReseat()
-    else map?.update(await request(`/api/admin/events/${this.order.event_id}/seats`))
+    else map?.update(await seatsOf({ id: this.order.event_id, status: "published" }))
   },
 })
 
