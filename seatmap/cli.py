@@ -156,6 +156,26 @@ def import_plan(
 
 
 @app.command()
+def create_admin(
+    email: Annotated[str, typer.Argument(help="The address to sign in with.")],
+    name: Annotated[str, typer.Option(help="What the person is called.")] = "",
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from the input.")
+    ] = False,
+) -> None:
+    """Make somebody an admin, with a new password; the account need not exist."""
+    with _settings(attached=True) as settings:
+        from seatmap.admins import create_admin
+
+        if password_stdin:
+            password = sys.stdin.readline().rstrip("\r\n")
+        else:
+            password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        made = _run(create_admin(settings, email, name, password))
+        out.print(f"{made.email} is an admin.", markup=False)
+
+
+@app.command()
 def simulate(
     event: Annotated[int, typer.Argument(help="The event's number.")],
     seat: Annotated[str, typer.Argument(help="The seat, by index or by label.")],

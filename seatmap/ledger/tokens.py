@@ -59,7 +59,12 @@ async def redeem(conn: Any, purpose: str, token_hash: bytes) -> Redeemed:
     )
     if row is None:
         raise Refused("token_invalid")
-    await conn.execute(
-        "UPDATE account_tokens SET used_at = now() WHERE user_id = $1 AND used_at IS NULL", row["user_id"]
-    )
+    await void(conn, row["user_id"])
     return Redeemed(row["user_id"], row["name"], row["password_hash"])
+
+
+async def void(conn: Any, user_id: int) -> None:
+    """Makes every secret of an account worthless."""
+    await conn.execute(
+        "UPDATE account_tokens SET used_at = now() WHERE user_id = $1 AND used_at IS NULL", user_id
+    )

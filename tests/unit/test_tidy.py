@@ -21,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "booking live ledger plan",
         "checkout",
         "web worker demo doctor simulate verify",
-        "up opening",
+        "admins up opening",
         "cli __main__",
     )
 )
