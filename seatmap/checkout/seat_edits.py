@@ -1,0 +1,130 @@
+"""Edits of seats while they are sold: off sale, back on sale, into another category.
+
+They touch only seats that nobody holds or has booked. A seat is taken off in Redis first and put back in
+Postgres first, so that Redis is never freer. One edit of an event goes on at a time.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from seatmap.booking.commands import Block
+from seatmap.changes import indexes
+from seatmap.checkout.announce import announce
+from seatmap.checkout.stores import Stores
+from seatmap.errors import Refused, SeatmapError, Unavailable
+from seatmap.ledger import audit_log, seats, staff_events
+from seatmap.ledger.staff_events import StaffEvent
+
+AT_ONCE = 2000  # seats of one command: Redis is busy with it for a few ms
+TRIES = 3  # when the event was rebuilt in between
+
+log = logging.getLogger(__name__)
+
+
+class SeatEdit(Struct, frozen=True, kw_only=True):
+    """What should become of some seats: one of the two. `status` is blocked or available."""
+
+    status: str = ""
+    category_id: int | None = None
+
+
+class Edited(Struct, frozen=True, kw_only=True):
+    """What became of the seats; those that somebody has were left alone."""
+
+    changed: tuple[int, ...]
+    held: tuple[int, ...] = ()
+    booked: tuple[int, ...] = ()
+
+
+class _Taken(Struct, frozen=True):
+    """What Redis took off sale, in which epoch; 0 for an event that it does not know."""
+
+    epoch: int
+    seats: tuple[int, ...]
+    held: tuple[int, ...] = ()
+    booked: tuple[int, ...] = ()
+
+
+async def edit_seats(
+    stores: Stores, event_id: int, chosen: Sequence[int], edit: SeatEdit, *, user_id: int
+) -> Edited:
+    """Carry an edit out, and write it down. Refuses with event_not_found, wrong_state, seat_out_of_range…"""
+    async with staff_events.alone(stores.pool, event_id):
+        for _ in range(TRIES):
+            staff = await staff_events.get(stores.pool, event_id)
+            _check(staff, chosen, edit)
+            taken = await _take_off(stores, staff, chosen, edit)
+            edited = await _write(stores, staff, taken, edit, user_id)
+            if edited is not None:
+                return edited
+    raise Unavailable("The seats of this event are being restored. Try again in a moment.")
+
+
+def _check(staff: StaffEvent, chosen: Sequence[int], edit: SeatEdit) -> None:
+    event = staff.event
+    bad = [seat for seat in chosen if not 0 <= seat < event.seat_count]
+    if bad:
+        raise Refused("seat_out_of_range", f"seats: they are 0 to {event.seat_count - 1}.", seats=bad[:10])
+    if edit.category_id is not None and edit.category_id not in {c.id for c in event.categories}:
+        raise Refused("invalid", f"category_id: the event has no category {edit.category_id}.")
+
+
+async def _take_off(stores: Stores, staff: StaffEvent, chosen: Sequence[int], edit: SeatEdit) -> _Taken:
+    """Block in Redis what is going to change; nothing where it is going to be freed, or nobody can hold it."""
+    if staff.event.status == "draft" or edit.status == "available":
+        return _Taken(0, tuple(chosen))
+    done: list[int] = []
+    held: list[int] = []
+    booked: list[int] = []
+    epochs = set()
+    for piece in _pieces(chosen):
+        answer = await stores.desk.decide(staff.event.id, Block(0, piece))
+        epochs.add(answer.position.epoch)
+        for found, seats_of in zip((done, held, booked), answer.fields, strict=True):
+            found += indexes(seats_of)
+    # Of two epochs neither is right; what Postgres has is compared with it.
+    return _Taken(epochs.pop() if len(epochs) == 1 else -1, tuple(done), tuple(held), tuple(booked))
+
+
+async def _write(
+    stores: Stores, staff: StaffEvent, taken: _Taken, edit: SeatEdit, user_id: int
+) -> Edited | None:
+    """Change Postgres, then free in Redis what is on offer; None where the event was rebuilt in between."""
+    event_id = staff.event.id
+    async with staff_events.changing(stores.pool, event_id, "edit_seats") as (conn, now):
+        if now.event.status != staff.event.status or taken.epoch not in (0, now.event.epoch):
+            return None
+        if edit.category_id is not None:
+            changed = await seats.set_category(conn, event_id, taken.seats, edit.category_id)
+            if changed:
+                await staff_events.change(conn, event_id, {}, replan=True)
+        else:
+            changed = await seats.set_status(conn, event_id, taken.seats, edit.status)
+        offered = await seats.on_offer(conn, event_id, taken.seats)
+        await audit_log.record(
+            conn,
+            user_id=user_id,
+            verb="edit_seats",
+            object="event",
+            event_id=event_id,
+            details={"to": edit, "seats": sorted(changed)[:1000], "count": len(changed)},
+        )
+    if staff.event.status != "draft":
+        await _put_back(stores, event_id, sorted(offered))
+        if edit.category_id is not None:
+            await announce(stores, (await staff_events.get(stores.pool, event_id)).shown)
+    return Edited(changed=tuple(sorted(changed)), held=taken.held, booked=taken.booked)
+
+
+async def _put_back(stores: Stores, event_id: int, offered: Sequence[int]) -> None:
+    try:
+        for piece in _pieces(offered):
+            await stores.desk.decide(event_id, Block(1, piece))
+    except SeatmapError as error:
+        log.warning("event %s: seats on offer are left to the reconciler: %s", event_id, error)
+
+
+def _pieces(chosen: Sequence[int]) -> list[tuple[int, ...]]:
+    return [tuple(chosen[first : first + AT_ONCE]) for first in range(0, len(chosen), AT_ONCE)]

@@ -1,0 +1,89 @@
+"""The endpoints of /api/admin/plans: venue plans, as pretix keeps them."""
+
+import asyncio
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from starlette.requests import Request
+
+from seatmap.ledger import audit_log, plans
+from seatmap.ledger.plans import PlanSummary
+from seatmap.ledger.pool import Pool, connection
+from seatmap.plan import pretix
+from seatmap.plan.pretix_file import BYTES_MAX
+from seatmap.plan.public import storable
+from seatmap.web.admin_event import who
+from seatmap.web.endpoint import Access, Call, Endpoint
+from seatmap.web.guard import read_body
+
+
+class PlansQuery(Struct, frozen=True):
+    """From where the last list ended."""
+
+    cursor: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+
+
+class PlanList(Struct, frozen=True):
+    """Plans, the newest first. `next` is the cursor of those after them."""
+
+    plans: list[PlanSummary]
+    next: str | None
+
+
+class PlanKept(Struct, frozen=True, kw_only=True):
+    """What became of a file; `mended` are sentences."""
+
+    id: int
+    name: str
+    seat_count: int
+    mended: list[str]
+
+
+class Plans:
+    """Handles the endpoints."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def endpoints(self) -> list[Endpoint]:
+        """Both."""
+        return [
+            Endpoint(
+                method="GET",
+                path="/api/admin/plans",
+                handle=self.list,
+                access=Access.viewer,
+                tag="admin plans",
+                summary="The plans",
+                query=PlansQuery,
+                answer=PlanList,
+            ),
+            Endpoint(
+                method="POST",
+                path="/api/admin/plans",
+                handle=self.keep,
+                access=Access.admin,
+                tag="admin plans",
+                summary="Keep a pretix seating plan, which is the body as it is",
+                answer=PlanKept,
+                refuses=("too_large",),
+            ),
+        ]
+
+    async def list(self, call: Call) -> PlanList:
+        query: PlansQuery = call.query
+        found = await plans.listing(self._pool, before=query.cursor or None, limit=query.limit + 1)
+        shown = found[: query.limit]
+        return PlanList(shown, str(shown[-1].id) if len(found) > len(shown) else None)
+
+    async def keep(self, call: Call) -> PlanKept:
+        request: Request = call.request
+        data = await read_body(request, BYTES_MAX)
+        plan, report = await asyncio.to_thread(pretix.read, data)
+        body = await asyncio.to_thread(storable, plan)
+        async with connection(self._pool) as conn, conn.transaction():
+            plan_id = await plans.save(conn, plan.name, body, len(plan.seats))
+            details = {"plan": plan_id, "name": plan.name}
+            await audit_log.record(conn, user_id=who(call), verb="import", object="plan", details=details)
+        return PlanKept(id=plan_id, name=plan.name, seat_count=len(plan.seats), mended=list(report.mended))
