@@ -10,8 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from seatmap.errors import Refused
-from seatmap.ledger import plans
+from seatmap.ledger import jobs, plans
 from seatmap.ledger.pool import ACQUIRE_S, AWAY, connection, translated
+from seatmap.ledger.tasks import CANCEL_ORDERS, CancelOrders
 from seatmap.model import Category, Event
 
 _LOCKS = 0x5EA7 << 40  # keeps our advisory locks apart from those of other programs in the database
@@ -158,9 +159,9 @@ async def cancel(pool: asyncpg.Pool, event_id: int) -> int:
     """Closes an event for ever; answers its new epoch. Refuses with event_not_found.
 
     When this returns, no booking of the event commits any more: those in flight held the row before us, and
-    later ones meet the status, and the epoch if they began earlier. Its orders are another step.
+    later ones meet the status, and the epoch if they began earlier. Its orders are a job's.
     """
-    async with connection(pool) as conn:
+    async with connection(pool) as conn, conn.transaction():
         return await cancel_within(conn, event_id)
 
 
@@ -177,6 +178,7 @@ async def cancel_within(conn: Any, event_id: int) -> int:
         epoch = await conn.fetchval("SELECT epoch FROM events WHERE id = $1 AND deleted_at IS NULL", event_id)
     if epoch is None:
         raise Refused("event_not_found")
+    await jobs.enqueue(conn, CANCEL_ORDERS, CancelOrders(event_id), event_id)
     return int(epoch)
 
 

@@ -4,6 +4,7 @@ from msgspec import Struct
 
 GENERATE_SEATS = "generate_seats"
 COPY_SEATS = "copy_seats"
+CANCEL_ORDERS = "cancel_orders"
 
 
 class GenerateSeats(Struct, frozen=True):
@@ -18,3 +19,9 @@ class CopySeats(Struct, frozen=True):
 
     event_id: int
     source: int
+
+
+class CancelOrders(Struct, frozen=True):
+    """Cancel all orders of a cancelled event, and owe back what was paid for them."""
+
+    event_id: int

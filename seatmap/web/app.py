@@ -10,11 +10,12 @@ from starlette.middleware import Middleware
 from starlette.routing import WebSocketRoute
 
 from seatmap.checkout.book import Checkout
+from seatmap.checkout.payment import open_cashier
 from seatmap.checkout.stores import Stores, open_stores
 from seatmap.config import Settings
 from seatmap.errors import SeatmapError
 from seatmap.ledger.instance import secret
-from seatmap.web import admin, docs, pages
+from seatmap.web import docs, pages
 from seatmap.web.accounts import Accounts
 from seatmap.web.api import Api
 from seatmap.web.api_keys import ApiKeys
@@ -27,6 +28,7 @@ from seatmap.web.health import Health
 from seatmap.web.idempotency import Repeats
 from seatmap.web.jobs import Jobs
 from seatmap.web.passwords import Passwords
+from seatmap.web.payments import Payments
 from seatmap.web.problems import Bugs, on_http_error, on_seatmap_error
 from seatmap.web.revocation import Revocation
 from seatmap.web.rooms import Rooms
@@ -46,6 +48,9 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
         running = asyncio.get_running_loop().create_task(rooms.run())
         stack.push_async_callback(_stop, running)
         checkout = Checkout(stores)
+        cashier = await open_cashier(stores)
+        payments = Payments(stores, cashier)
+        stack.push_async_callback(_stop, asyncio.get_running_loop().create_task(payments.run()))
         stack.push_async_callback(checkout.close)
         await rooms.open_ahead()
         sessions = Sessions(stores.redis, stores.pool, settings)
@@ -57,7 +62,8 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
         dashboards = Dashboards(rooms, keys.identify)
         stack.push_async_callback(_stop, asyncio.get_running_loop().create_task(dashboards.run()))
         accounts = Accounts(settings, stores.pool, sessions, passwords, Throttle(stores.redis))
-        yield await _build(stores, rooms, checkout, dashboards, sessions, revocation, accounts, keys)
+        counter = Counter(stores, checkout, cashier)
+        yield await _build(stores, rooms, counter, payments, dashboards, sessions, revocation, accounts, keys)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:
@@ -68,7 +74,8 @@ async def _stop(task: asyncio.Task[None]) -> None:
 async def _build(
     stores: Stores,
     rooms: Rooms,
-    checkout: Checkout,
+    counter: Counter,
+    payments: Payments,
     dashboards: Dashboards,
     sessions: Sessions,
     revocation: Revocation,
@@ -77,15 +84,14 @@ async def _build(
 ) -> Starlette:
     settings = stores.settings
     visitors = Visitors(settings.secret.encode() or await secret(stores.pool))
-    counter = Counter(stores, checkout)
     gate = Gate(visitors, keys.identify, settings.origins, Repeats(stores.pool))
     endpoints = [
         *Api(rooms, counter).endpoints(),
+        *payments.endpoints(),
         *accounts.endpoints(),
         *Users(stores.pool, sessions).endpoints(),
         *keys.endpoints(),
         *Exports(stores.pool).endpoints(),
-        *admin.endpoints(rooms),
         *Jobs(stores.pool).endpoints(),
     ]
     return Starlette(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from seatmap import protocol
 from seatmap.booking import commands
 from seatmap.checkout.book import Checkout
+from seatmap.checkout.payment import Cashier
 from seatmap.checkout.stores import Stores
 from seatmap.errors import Refused, SeatmapError
 from seatmap.ledger import orders
@@ -19,9 +20,10 @@ TOTAL_MAX = (1 << 53) - 1  # what every part, the browser's too, still counts ex
 class Counter:
     """Carries out the commands of visitors."""
 
-    def __init__(self, stores: Stores, checkout: Checkout) -> None:
+    def __init__(self, stores: Stores, checkout: Checkout, cashier: Cashier) -> None:
         self._stores = stores
         self._checkout = checkout
+        self._cashier = cashier
 
     async def execute(self, room: Room, visitor: str, command: protocol.Command) -> MineState | Order:
         """The command's result. Raises Refused or Unavailable, in words for the visitor."""
@@ -92,7 +94,7 @@ class Counter:
         order = await orders.get(self._stores.pool, command.order_id, visitor)
         if order is None:
             raise Refused("order_not_found")
-        return order
+        return await self._cashier.with_page(order)
 
 
 def _check_seats(room: Room, command: protocol.Command) -> None:

@@ -1,6 +1,8 @@
 """The background jobs, by kind. Each is safe to run twice, and at the same time."""
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -14,9 +16,24 @@ from seatmap.plan.public import restore
 from seatmap.worker import mail
 
 
-async def run(pool: Pool, settings: Settings, stop: asyncio.Event, *, drain: bool = False) -> None:
-    """Works the queue off until `stop` is set, or until it is empty (`drain`). Needs 4 connections."""
-    handlers = {GENERATE_SEATS: generate_seats, COPY_SEATS: copy_seats, SEND_MAIL: mail.sender(settings)}
+async def run(
+    pool: Pool,
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    drain: bool = False,
+    others: Mapping[str, jobs.Handler] = MappingProxyType({}),
+) -> None:
+    """Works the queue off until `stop` is set, or until it is empty (`drain`). Needs 4 connections.
+
+    `others` are jobs by kind that need more than Postgres.
+    """
+    handlers = {
+        **others,
+        GENERATE_SEATS: generate_seats,
+        COPY_SEATS: copy_seats,
+        SEND_MAIL: mail.sender(settings),
+    }
     await jobs.serve(pool, handlers, stop, drain=drain)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from seatmap.booking.commands import Expire
+from seatmap.checkout.cancel_event import canceller
+from seatmap.checkout.payment import Cashier, open_cashier
 from seatmap.checkout.rebuild import open_event
 from seatmap.checkout.reconcile import lasting_differences, repair
 from seatmap.checkout.resolve import resolve
@@ -13,11 +15,13 @@ from seatmap.checkout.stores import Stores, open_stores
 from seatmap.config import Settings
 from seatmap.errors import Recovering, SeatmapError
 from seatmap.ledger import events
+from seatmap.ledger.tasks import CANCEL_ORDERS
 from seatmap.worker import jobs
 
 SWEEP_MAX = 500  # expired holds of one event in one round
 LIST_SECONDS = 2.0  # until a newly published event is worked on
 RESOLVE_SECONDS = 1.0
+PAY_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +32,7 @@ class Worker:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._events: list[int] = []
+        self._cashier: Cashier | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. Each beat goes on by itself, and survives the absence of either store."""
@@ -36,11 +41,12 @@ class Worker:
             (self._list, LIST_SECONDS),
             (self._sweep, settings.sweep_ms / 1000),
             (self._resolve, RESOLVE_SECONDS),
+            (self._pay, PAY_SECONDS),
             (self._reconcile, settings.reconcile_ms / 1000),
         ]
         tasks = [asyncio.create_task(self._beat(work, pause)) for work, pause in beats]
         try:
-            await jobs.run(self._stores.pool, settings, stop)
+            await jobs.run(self._stores.pool, settings, stop, others={CANCEL_ORDERS: canceller(self._stores)})
         finally:
             for task in tasks:
                 task.cancel()
@@ -70,6 +76,11 @@ class Worker:
         for event_id in self._events:
             with suppress(Recovering):  # the sweep has it restored
                 await resolve(self._stores, event_id)
+
+    async def _pay(self) -> None:
+        if self._cashier is None:
+            self._cashier = await open_cashier(self._stores)
+        await self._cashier.beat()
 
     async def _reconcile(self) -> None:
         for event_id in self._events:
