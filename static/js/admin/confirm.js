@@ -14,7 +14,7 @@ export function confirm({ title, text, action, keep = "Keep it", danger = false,
 
   const reason = element("input", "input")
   if (asksReason) {
-    const label = element("label", "field", "Reason, for the log and the buyers")
+    const label = element("label", "field", "Reason, for the log")
     Object.assign(reason, { required: true, maxLength: 200, name: "reason" })
     label.append(reason)
     form.append(label)

@@ -4,7 +4,7 @@
 import { request, send } from "../api.js"
 import { plural } from "../format.js"
 import { toast } from "../toasts.js"
-import { seatsOf } from "./event-map.js"
+import { planOf, seatsOf } from "./event-map.js"
 import { PlanMap } from "./plan-map.js"
 
 const SHOWN_REFUSALS = 12
@@ -103,7 +103,7 @@ export const seatWork = (id) => ({
   tellRefused(refused) {
     this.refused = refused.slice(0, SHOWN_REFUSALS).map(({ seat, label, code }) => ({ seat, text: `${label}: ${REASONS[code] ?? code}` }))
     const rest = refused.length - this.refused.length
-    this.refusedText = refused.length === 0 ? "" : `${plural(refused.length, "seat was", "seats were")} left as they are${rest > 0 ? `, ${rest} more than are listed` : ""}:`
+    this.refusedText = refused.length === 0 ? "" : `Somebody has ${plural(refused.length, "of these seats", "of these seats")}; left as before${rest > 0 ? `, ${rest} more than are listed` : ""}:`
   },
 
   forgetRefused() {
