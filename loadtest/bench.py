@@ -6,6 +6,7 @@ screens   a click → the screens of 200 other viewers, at 50 holds a second
 holds     holds a second through 64 websockets and one web process
 books     orders a second, their holds included, in the same way
 dashboard what an open dashboard costs, at 1,000 changes a second
+export    100,000 orders as CSV, and the memory that it takes
 snapshot  a hall of 100,000 seats: its snapshot, making and opening it; importing a plan
 """
 
@@ -19,7 +20,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from loadtest import bench_dashboard, bench_rates, bench_screens, bench_start
+from loadtest import bench_dashboard, bench_export, bench_rates, bench_screens, bench_start
 from loadtest.bench_site import Site, folder, site, where
 from loadtest.figures import Rounds, table
 from loadtest.machine import machine, versions
@@ -31,6 +32,7 @@ BENCHES: dict[str, Callable[[Site, Rounds], Coroutine[Any, Any, None]]] = {
     "holds": bench_rates.holds,
     "books": bench_rates.books,
     "dashboard": bench_dashboard.dashboard,
+    "export": bench_export.export,
     "snapshot": bench_start.snapshot,
 }
 Name = Enum("Name", {name: name for name in ("start", *BENCHES)})  # type: ignore[misc]

@@ -3,16 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable
-from uuid import uuid4
 
 from loadtest.bench_screens import LATE_SECONDS, Wall
-from loadtest.bench_site import Site, opened
+from loadtest.bench_site import Site, opened, viewers_key
 from loadtest.client import Client, decode_reply
 from loadtest.figures import Rounds
 from loadtest.machine import busy
-from seatmap.ledger import api_keys, users
-from seatmap.ledger.pool import connection, open_pool
-from seatmap.model import Role
 from seatmap.plan.demo import arena
 
 SEATS, VIEWERS, CLICKERS, CHANGES_PER_S = 100_000, 50, 32, 1000
@@ -46,7 +42,7 @@ class Clicker:
 
 async def dashboard(site: Site, rounds: Rounds) -> None:
     """Rounds by turns without and with a dashboard, before 50 viewers of a hall of 100,000 seats."""
-    key = await _key(site)
+    key = await viewers_key(site)
     async with opened(site, arena(SEATS)) as event_id:
         wall = Wall()
         clients = [await Client.connect(site.url, event_id) for _ in range(CLICKERS)]
@@ -69,18 +65,6 @@ async def dashboard(site: Site, rounds: Rounds) -> None:
 
 def _recorder(record: list[tuple[float, bytes]]) -> Callable[[bytes], None]:
     return lambda frame: record.append((time.perf_counter(), frame))
-
-
-async def _key(site: Site) -> str:
-    """An API key that may look."""
-    pool = await open_pool(site.settings, size=1)
-    try:
-        async with connection(pool) as conn, conn.transaction():
-            account = await users.ensure(conn, f"{uuid4().hex}@example.org")
-            user = await users.set_role(conn, account.user.id, Role.viewer)
-        return (await api_keys.create(pool, "bench", frozenset({"read"}), user))[0]
-    finally:
-        await pool.close()
 
 
 async def _round(site: Site, rounds: Rounds, wall: Wall, clickers: list[Clicker], name: str) -> float:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
+from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
@@ -23,10 +24,10 @@ from loadtest.machine import cpu_seconds, pin
 from seatmap import config
 from seatmap.config import Settings
 from seatmap.embedded import attach
-from seatmap.ledger import events, seats
+from seatmap.ledger import api_keys, events, seats, users
 from seatmap.ledger.events import NewEvent, Price
 from seatmap.ledger.pool import connection, open_pool
-from seatmap.model import Plan
+from seatmap.model import Plan, Role
 from seatmap.plan.public import storable
 
 START_SECONDS = 60.0
@@ -171,3 +172,15 @@ async def served(site: Site, event_id: int) -> None:
             if await asyncio.to_thread(get, address) is not None:
                 return
             await asyncio.sleep(0.02)
+
+
+async def viewers_key(site: Site) -> str:
+    """An API key that may look."""
+    pool = await open_pool(site.settings, size=1)
+    try:
+        async with connection(pool) as conn, conn.transaction():
+            account = await users.ensure(conn, f"{uuid4().hex}@example.org")
+            user = await users.set_role(conn, account.user.id, Role.viewer)
+        return (await api_keys.create(pool, "bench", frozenset({"read"}), user))[0]
+    finally:
+        await pool.close()
