@@ -15,7 +15,7 @@ from seatmap.checkout.stores import Stores, open_stores
 from seatmap.config import Settings
 from seatmap.errors import SeatmapError
 from seatmap.ledger.instance import secret
-from seatmap.web import docs, pages
+from seatmap.web import admin, docs, pages
 from seatmap.web.accounts import Accounts
 from seatmap.web.api import Api
 from seatmap.web.api_keys import ApiKeys
@@ -93,6 +93,7 @@ async def _build(
         *keys.endpoints(),
         *Exports(stores.pool).endpoints(),
         *Jobs(stores.pool).endpoints(),
+        *admin.endpoints(rooms),
     ]
     return Starlette(
         routes=[
