@@ -10,7 +10,7 @@ from seatmap.model import NOWHERE, Mine, Order, Position
 from seatmap.protocol import Command, MineState, Reply, command_id, decode_command, encode
 
 # Why what is mine changed, where the page has to explain it; anything else it asked for itself.
-EXPLAINED = frozenset({"expired", "lost", "paid", "payment_failed"})
+EXPLAINED = frozenset({"expired", "lost", "released", "paid", "payment_failed"})
 
 
 class Session:
