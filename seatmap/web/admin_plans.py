@@ -4,7 +4,6 @@ import asyncio
 from typing import Annotated
 
 from msgspec import Meta, Struct
-from starlette.requests import Request
 
 from seatmap.ledger import audit_log, plans
 from seatmap.ledger.plans import PlanSummary
@@ -14,7 +13,6 @@ from seatmap.plan.pretix_file import BYTES_MAX
 from seatmap.plan.public import storable
 from seatmap.web.admin_event import who
 from seatmap.web.endpoint import Access, Call, Endpoint
-from seatmap.web.guard import read_body
 
 
 class PlansQuery(Struct, frozen=True):
@@ -66,8 +64,10 @@ class Plans:
                 access=Access.admin,
                 tag="admin plans",
                 summary="Keep a pretix seating plan, which is the body as it is",
+                body=bytes,
+                body_bytes_max=BYTES_MAX,
                 answer=PlanKept,
-                refuses=("too_large",),
+                refuses=("plan_invalid",),
             ),
         ]
 
@@ -78,9 +78,7 @@ class Plans:
         return PlanList(shown, str(shown[-1].id) if len(found) > len(shown) else None)
 
     async def keep(self, call: Call) -> PlanKept:
-        request: Request = call.request
-        data = await read_body(request, BYTES_MAX)
-        plan, report = await asyncio.to_thread(pretix.read, data)
+        plan, report = await asyncio.to_thread(pretix.read, call.body)
         body = await asyncio.to_thread(storable, plan)
         async with connection(self._pool) as conn, conn.transaction():
             plan_id = await plans.save(conn, plan.name, body, len(plan.seats))

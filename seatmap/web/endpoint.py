@@ -77,7 +77,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     access: Access
     tag: str
     summary: str
-    body: Any = None  # type of the JSON body; None: there is none
+    body: Any = None  # type of the JSON body; bytes: as it is, for the handler to read; None: there is none
     query: Any = None  # a Struct with a default for each parameter that may be absent; None: there is none
     answer: Any = None  # type of the JSON answer; None: see the summary
     status: int = 200  # of an answer that is no refusal
@@ -122,7 +122,7 @@ class Gate:
             raw, body = b"", None
             if endpoint.body is not None:
                 raw = await read_body(request, endpoint.body_bytes_max)
-                body = decode_as(endpoint.body, raw)
+                body = raw if endpoint.body is bytes else decode_as(endpoint.body, raw)
 
             async def execute() -> Response:
                 found = await endpoint.handle(Call(request, caller, body, query))

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from seatmap import __version__
-from seatmap.errors import REFUSALS, Unavailable
+from seatmap.errors import REFUSALS, PlanInvalid, Unavailable
 from seatmap.web.endpoint import Access, Endpoint, takes_key
 from seatmap.web.idempotency import KEY_LENGTH_MAX
 
@@ -19,6 +19,8 @@ TAGS = {
     "commands": "Hold, book and cancel. The visitor is known by a cookie that any answer sets.",
     "orders": "What a visitor bought.",
 }
+
+KNOWN = REFUSALS | {PlanInvalid.code: (PlanInvalid.status, PlanInvalid.title, "The plan cannot be used.")}
 
 # Refused by the router's own parameters, whichever endpoint they are in.
 _OF_PARAMETER = {"event_id": "event_not_found", "order_id": "order_not_found"}
@@ -71,7 +73,7 @@ def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         kind
         for endpoint in table
         for kind in (endpoint.body, endpoint.answer, endpoint.query)
-        if kind is not None
+        if kind not in (None, bytes)
     )
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
     for endpoint in table:
@@ -148,7 +150,8 @@ def _operation(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
         operation["parameters"] = parameters
     if endpoint.body is not None:
         schemas.optional_tag(endpoint.body)
-        content: dict[str, Any] = {"schema": schemas.of(endpoint.body)}
+        schema = {"type": "object"} if endpoint.body is bytes else schemas.of(endpoint.body)
+        content: dict[str, Any] = {"schema": schema}
         if endpoint.example is not None:
             content["example"] = endpoint.example
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
@@ -190,10 +193,10 @@ def _refusals(endpoint: Endpoint) -> dict[str, Any]:
     """The answers that are problems, by status: each with the codes that it may have."""
     by_status: dict[int, list[str]] = defaultdict(list)
     for code in codes(endpoint):
-        by_status[REFUSALS[code][0]].append(code)
+        by_status[KNOWN[code][0]].append(code)
     answers = {
         str(status): _problem(
-            " ".join(f"`{code}`: {REFUSALS[code][2]}" for code in of_status), {"enum": of_status}
+            " ".join(f"`{code}`: {KNOWN[code][2]}" for code in of_status), {"enum": of_status}
         )
         for status, of_status in sorted(by_status.items())
     }
@@ -213,7 +216,7 @@ def codes(endpoint: Endpoint) -> list[str]:
     if takes_key(endpoint):
         found += ["idempotency_mismatch", "idempotency_in_flight", "invalid"]
     if endpoint.body is not None:
-        found += ["malformed", "invalid", "too_large"]
+        found += ["too_large"] if endpoint.body is bytes else ["malformed", "invalid", "too_large"]
     if endpoint.query is not None:
         found.append("invalid")
     return sorted(set(found))

@@ -90,11 +90,19 @@ async def problems_page(request: Request) -> HTMLResponse:
         f"<td>{html.escape(title)}</td><td>{html.escape(sentence)}</td></tr>"
         for code, (status, title, sentence) in sorted(REFUSALS.items())
     )
+    sheets = "".join(
+        f'<link rel="stylesheet" href="/static/css/{name}.css">' for name in ("tokens", "base", "api-docs")
+    )
     return HTMLResponse(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Problems · Seatmap</title>'
-        '<meta name="viewport" content="width=device-width">'
-        '<link rel="stylesheet" href="/static/css/app.css"><main class="page"><h1>Problems</h1>'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Problems – Seatmap</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="icon" href="/static/img/icon.svg">{sheets}<script src="/static/js/theme.js"></script></head>'
+        '<body><header class="top-bar"><a class="brand" href="/">'
+        '<img src="/static/img/icon.svg" alt="" width="40" height="40">Seatmap</a></header>'
+        '<main class="docs-page is-single"><div class="docs-body"><h1>Problems</h1>'
         "<p>Every refusal has a stable code. <code>temporary: true</code> (codes <code>unavailable</code> and "
-        "<code>recovering</code>, status 503) means that asking again may help.</p>"
-        f"<table><tr><th>Code<th>Status<th>Title<th>Meaning</tr>{rows}</table></main></html>"
+        '<code>recovering</code>, status 503) means that asking again may help. <a href="/api/docs">The API</a></p>'
+        '<section class="card docs-call"><table class="docs-fields"><thead><tr><th scope="col">Code</th>'
+        '<th scope="col">Status</th><th scope="col">Title</th><th scope="col">Meaning</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></section></div></main></body></html>"
     )

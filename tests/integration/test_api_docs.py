@@ -11,7 +11,7 @@ from site_clients import PRICE, Site, make_event, result, visited_site
 
 from seatmap import protocol
 from seatmap.config import Settings
-from seatmap.errors import REFUSALS
+from seatmap.web.openapi import KNOWN
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -71,7 +71,7 @@ async def test_every_refusal_is_a_problem_with_a_known_code(openapi: dict[str, A
                     if media != "application/problem+json":
                         continue
                     for code in content["schema"]["allOf"][1]["properties"]["code"].get("enum", []):
-                        assert REFUSALS[code][0] == int(status)
+                        assert KNOWN[code][0] == int(status)
 
 
 async def test_over_http_the_address_says_the_command(openapi: dict[str, Any]) -> None:

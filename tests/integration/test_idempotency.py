@@ -116,6 +116,15 @@ async def test_no_secret_is_kept(site: Site) -> None:
     assert await rows(site) == []
 
 
+async def test_a_body_that_is_read_as_it_is_tells_requests_apart(site: Site) -> None:
+    secret, _ = await make_key(site.settings, Role.admin)
+    headers = bearer(secret) | {"idempotency-key": "k"}
+    staff = site.visitor()
+    for body, code in ((b"{}", "plan_invalid"), (b"[]", "idempotency_mismatch")):
+        with pytest.raises(Refusal, match=code):
+            result(await staff.http.post("/api/admin/plans", content=body, headers=headers))
+
+
 # ---- the ledger's part ----
 
 
