@@ -149,7 +149,7 @@ class Client(asyncio.Protocol):
             if payload.startswith(_REPLY):
                 if self._reply is not None and not self._reply.done():
                     self._reply.set_result(payload)
-            elif payload.startswith(_HELLO):
+            elif payload.startswith(_HELLO) and not self.ready.done():  # a later one is news of the event
                 self.ready.set_result(None)
         elif kind == 9:
             self._transport.write(bytes((0x8A, 0x80 | len(payload))) + b"\0\0\0\0" + payload)
