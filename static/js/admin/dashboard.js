@@ -14,6 +14,7 @@ import { Watch } from "./watch.js"
 import { eventState, spoken } from "./words.js"
 
 const MORE_SECONDS = 300
+const RELOADED_KEY = "seatmap.reloaded-for-plan"
 const TABLE_MS = 1000
 const EVENT_MS = 10_000 // until a colleague's pause is seen here
 const STAGES = [["held", "Seats chosen"], ["checkout", "Checkout begun"], ["booked", "Booked"], ["expired", "Ran out of time"]]
@@ -44,6 +45,7 @@ Alpine.data("dashboard", () => ({
   message: "",
   busy: false,
   link: "connecting",
+  seen: false, // the map is there
   tiles: [],
   funnel: [],
   refusals: [],
@@ -75,6 +77,9 @@ Alpine.data("dashboard", () => ({
     map = mountMap(this.$refs.map, watch, (seat) => this.pick(seat))
     const showSections = throttled(TABLE_MS, () => this.showSections())
     watch.addEventListener("seats", showSections)
+    watch.addEventListener("seats", () => {
+      this.seen = true
+    }, { once: true })
     watch.addEventListener("seats", () => this.refreshPicked())
     watch.addEventListener("history", ({ detail }) => trend.begin(detail.holds_per_s, detail.books_per_s))
     watch.addEventListener("numbers", () => {
@@ -85,7 +90,7 @@ Alpine.data("dashboard", () => ({
     watch.addEventListener("link", () => {
       this.link = watch.link
     })
-    watch.addEventListener("plan", () => location.reload(), { once: true })
+    watch.addEventListener("plan", loadAgain)
     watch.start()
     setInterval(() => this.reloadEvent(), EVENT_MS)
   },
@@ -233,6 +238,9 @@ Alpine.data("dashboard", () => ({
   get isFailed() {
     return this.state === "failed"
   },
+  get isCutOff() {
+    return this.link === "reconnecting"
+  },
   get linkText() {
     return { live: "Live", connecting: "Connecting", reconnecting: "Reconnecting" }[this.link]
   },
@@ -248,6 +256,14 @@ Alpine.data("dashboard", () => ({
 }))
 Alpine.data("toasts", toasts)
 Alpine.start()
+
+// Not over and over, should the server not agree with itself for a while.
+function loadAgain() {
+  const known = `${eventId}:${watch.venue.planVersion}`
+  if (sessionStorage.getItem(RELOADED_KEY) === known) return
+  sessionStorage.setItem(RELOADED_KEY, known)
+  location.reload()
+}
 
 const rate = (perSecond) => (perSecond < 10 ? perSecond.toFixed(1) : count(Math.round(perSecond)))
 const milliseconds = (ms) => (ms === 0 ? "–" : ms < 10 ? `${ms.toFixed(1)} ms` : `${count(Math.round(ms))} ms`)
