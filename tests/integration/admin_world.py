@@ -10,8 +10,10 @@ import msgspec
 from site_clients import WAIT_SECONDS, Refusal, Site, result, visited_site
 from staff_world import bearer, make_key, run
 
+from seatmap.checkout.cancel_event import canceller
+from seatmap.checkout.stores import open_stores
 from seatmap.config import Settings
-from seatmap.ledger.pool import open_pool
+from seatmap.ledger.tasks import CANCEL_ORDERS
 from seatmap.model import Role
 from seatmap.worker import jobs
 
@@ -65,11 +67,9 @@ class Office:
 
     async def work(self) -> None:
         """Work the job queue off."""
-        pool = await open_pool(self.site.settings, size=6)
-        try:
-            await jobs.run(pool, self.site.settings, asyncio.Event(), drain=True)
-        finally:
-            await pool.close()
+        async with open_stores(self.site.settings) as stores:
+            others = {CANCEL_ORDERS: canceller(stores)}
+            await jobs.run(stores.pool, stores.settings, asyncio.Event(), drain=True, others=others)
 
     async def sql(self, statement: str, *arguments: Any) -> list[Any]:
         return list(await run(self.site.settings, statement, *arguments))

@@ -320,3 +320,19 @@ async def test_a_cancelled_event_takes_no_booking(office: Office) -> None:
         await page.ask("book", **order(hold, total=2500))
     assert refusal.value.code == "not_on_sale"
     await until(lambda: sale(page) == "closed", 2)
+
+
+async def test_a_cancelled_events_orders_are_cancelled(office: Office) -> None:
+    event_id = await office.published()
+    visitor = office.site.visitor()
+    booked = await visitor.post(
+        event_id, "book", order(await visitor.post(event_id, "hold", {"seats": [1]}), total=2500)
+    )
+    told = await office.post(event_id, "cancel", {"reason": "Flooded"})
+    assert told["job"]["state"] == "queued"
+    await office.work()
+    assert (await visitor.get(f"/api/orders/{booked['id']}"))["status"] == "cancelled"
+    assert (await office.get(f"/events/{event_id}"))["job"]["state"] == "done"
+    (entry,) = [e for e in (await office.get(f"/audit?event={event_id}"))["entries"] if e["verb"] == "cancel"]
+    assert entry["details"] == {"reason": "Flooded"}
+    assert entry["user"] == "admin"
