@@ -310,6 +310,11 @@ BEGIN
         RETURN;
     END IF;
     UPDATE events SET seq = seq + 1 WHERE id = v.event_id RETURNING seq INTO now_seq;
+    -- The provider asks for the whole sum: of what is still to be paid nothing can be left out.
+    IF p_seats IS NOT NULL AND (SELECT o.status FROM orders o WHERE o.id = p_order) = 'pending' THEN
+        RETURN QUERY SELECT 'order_not_active', v.event_id, v.visitor, NULL::int[];
+        RETURN;
+    END IF;
     PERFORM cancel_within(p_order, p_seats, p_reason, now_seq);
     RETURN QUERY SELECT 'cancelled', v.event_id, v.visitor, (
         SELECT array_agg(DISTINCT b.seat) FROM bookings b

@@ -169,6 +169,7 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "bad_signature": (403, "Not signed", "The message is not signed by the payment provider, or too old."),
     "payment_not_found": (404, "No such payment", "There is no payment of this session."),
     "payment_closed": (409, "Not open any more", "This payment is not open any more."),
+    "not_unpaid": (409, "Nothing to pay", "There is nothing to be paid at the door for this order."),
     "cannot_reseat": (
         409,
         "Cannot move there",

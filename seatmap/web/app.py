@@ -17,6 +17,7 @@ from seatmap.errors import SeatmapError
 from seatmap.ledger.instance import secret
 from seatmap.web import admin, docs, pages
 from seatmap.web.accounts import Accounts
+from seatmap.web.admin_orders import OrderDesk
 from seatmap.web.api import Api
 from seatmap.web.api_keys import ApiKeys
 from seatmap.web.dashboard import Dashboards
@@ -94,6 +95,7 @@ async def _build(
         *Exports(stores.pool).endpoints(),
         *Jobs(stores.pool).endpoints(),
         *admin.endpoints(rooms),
+        *OrderDesk(stores).endpoints(),
     ]
     return Starlette(
         routes=[

@@ -1,0 +1,93 @@
+"""What the box office does to an order, in both stores, with its entry in the audit log.
+
+Postgres is written first where seats become free, Redis where they are taken; a crash in between is mended by
+the reconciler.
+"""
+
+import logging
+from collections.abc import Mapping
+from uuid import UUID, uuid4
+
+from seatmap.booking.commands import Cancel, Command, Settle, Take
+from seatmap.checkout.stores import Stores
+from seatmap.errors import Refused, SeatmapError
+from seatmap.ledger import audit_log, box_office, orders
+from seatmap.ledger.pool import connection
+
+log = logging.getLogger(__name__)
+
+
+class BoxOffice:
+    """Acts for the account `user_id`."""
+
+    def __init__(self, stores: Stores, user_id: int) -> None:
+        self._stores = stores
+        self._user_id = user_id
+
+    async def cancel(self, order_id: UUID, seats: tuple[int, ...], reason: str, verb: str) -> None:
+        """Takes seats of an order back (none named: all), and owes what was paid for them. May be repeated.
+
+        Refuses with order_not_found or order_not_active.
+        """
+        async with connection(self._stores.pool) as conn, conn.transaction():
+            gone = await orders.cancel_within(conn, order_id, None, seats or None, "staff")
+            await audit_log.record(
+                conn,
+                user_id=self._user_id,
+                verb=verb,
+                object="order",
+                event_id=gone.event_id,
+                order_id=order_id,
+                details={"reason": reason, "seats": gone.seats},
+            )
+        await self._tell(gone.event_id, Cancel(order_id.hex, gone.visitor, gone.seats))
+
+    async def mark_paid(self, order_id: UUID) -> None:
+        """The money was taken at the door. Refuses with order_not_found or not_unpaid."""
+        async with connection(self._stores.pool) as conn, conn.transaction():
+            event_id = await box_office.mark_paid(conn, order_id)
+            await audit_log.record(
+                conn,
+                user_id=self._user_id,
+                verb="mark_paid",
+                object="order",
+                event_id=event_id,
+                order_id=order_id,
+                details={},
+            )
+
+    async def reseat(self, event_id: int, order_id: UUID, moves: Mapping[int, int]) -> None:
+        """Moves an order to other seats, old → new, all or none, at the price that was paid.
+
+        Refuses with what `Take` and `reseat_order` refuse for.
+        """
+        new, old = tuple(moves.values()), tuple(moves)
+        if not moves or set(new) & set(old):
+            raise Refused("cannot_reseat")
+        # On nobody's count: the visitor has as many seats afterwards as before.
+        claimant = f"reseat-{uuid4().hex}"
+        taken = await self._stores.desk.decide(event_id, Take(order_id.hex, claimant, new))
+        try:
+            async with connection(self._stores.pool) as conn, conn.transaction():
+                await box_office.reseat(conn, order_id, taken.position.epoch, moves)
+                await audit_log.record(
+                    conn,
+                    user_id=self._user_id,
+                    verb="reseat",
+                    object="order",
+                    event_id=event_id,
+                    order_id=order_id,
+                    details={"seats": {str(seat): other for seat, other in moves.items()}},
+                )
+        except Refused:
+            await self._tell(event_id, Settle(order_id.hex, claimant, new, "freed"))
+            raise
+        visitor = await orders.visitor_of(self._stores.pool, order_id)
+        await self._tell(event_id, Settle(order_id.hex, claimant, new, "confirmed"))
+        await self._tell(event_id, Cancel(order_id.hex, visitor, old))
+
+    async def _tell(self, event_id: int, command: Command) -> None:
+        try:
+            await self._stores.desk.decide(event_id, command)
+        except SeatmapError as error:
+            log.warning("event %s: %s is left to the reconciler: %s", event_id, command, error)

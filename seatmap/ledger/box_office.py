@@ -1,0 +1,160 @@
+"""Orders as staff see them: all of them, searched, with their payments; and what staff do to them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from msgspec import UNSET, Struct, UnsetType
+
+from seatmap.errors import Refused
+from seatmap.ledger.orders import read_orders
+from seatmap.ledger.pool import connection
+from seatmap.model import Order
+
+
+class PaymentRecord(Struct, frozen=True, kw_only=True):
+    """A payment; `refunded` is what goes or went back of it, in minor units."""
+
+    id: int
+    provider: str
+    status: str
+    amount: int
+    refunded: int
+    currency: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class AdminOrder(Order, frozen=True, kw_only=True):
+    """An order with what its buyer does not see. `stuck`: its money needs a person. Lists have no payments."""
+
+    stuck: bool
+    cancel_reason: str
+    payments: list[PaymentRecord] | UnsetType = UNSET
+    history: list[Any] | UnsetType = UNSET
+
+
+class Filter(Struct, frozen=True, kw_only=True):
+    """Which orders; what is empty does not matter. `after` is the last order of the list before."""
+
+    q: str = ""
+    event_id: int | None = None
+    status: str = ""
+    payment: str = ""
+    stuck: bool = False
+    after: UUID | None = None
+    limit: int = 50
+
+
+# Money that waits for a person, or for longer than it should: nobody took it, nobody gave it back.
+STUCK = """
+    EXISTS (
+        SELECT FROM payments p WHERE p.order_id = o.id AND (
+            p.status = 'stuck'
+            OR p.status = 'authorized' AND p.updated_at < now() - interval '1 hour'
+            OR o.status = 'pending' AND o.pay_by < now() - interval '10 minutes'
+            OR p.reseat_order_id IS NOT NULL AND p.updated_at < now() - interval '2 minutes'
+            OR EXISTS (
+                SELECT FROM refunds r WHERE r.payment_id = p.id AND (
+                    r.status = 'failed' OR r.status <> 'done' AND r.created_at < now() - interval '10 minutes')
+            )
+        )
+    )
+"""
+
+
+async def listed(pool: asyncpg.Pool, wanted: Filter) -> list[AdminOrder]:
+    """Orders, the newest first."""
+    async with connection(pool) as conn:
+        rows = await conn.fetch(
+            f"""
+            SELECT o.id, o.cancel_reason, {STUCK} AS stuck FROM orders o
+            WHERE o.deleted_at IS NULL
+                AND ($1 = '' OR strpos(lower(o.name), lower($1)) > 0 OR strpos(lower(o.email), lower($1)) > 0
+                    OR o.id::text = lower($1) OR right(o.id::text, 8) = lower($1)
+                    OR EXISTS (
+                        SELECT FROM bookings b JOIN seats s ON s.event_id = b.event_id AND s.index = b.seat
+                        WHERE b.order_id = o.id AND strpos(lower(s.label), lower($1)) > 0))
+                AND ($2::bigint IS NULL OR o.event_id = $2)
+                AND ($3 = '' OR o.status = $3) AND ($4 = '' OR o.payment_status = $4)
+                AND (NOT $5 OR {STUCK})
+                AND ($6::uuid IS NULL
+                    OR (o.created_at, o.id) < (SELECT created_at, id FROM orders WHERE id = $6))
+            ORDER BY o.created_at DESC, o.id DESC LIMIT $7
+            """,
+            wanted.q,
+            wanted.event_id,
+            wanted.status,
+            wanted.payment,
+            wanted.stuck,
+            wanted.after,
+            wanted.limit,
+        )
+        found = {order.id: order for order in await read_orders(conn, [row["id"] for row in rows])}
+    return [_admin_order(found[UUID(int=row["id"].int)], row) for row in rows]
+
+
+async def get(pool: asyncpg.Pool, order_id: UUID) -> AdminOrder:
+    """One order with its payments. Refuses with order_not_found."""
+    async with connection(pool) as conn:
+        row = await conn.fetchrow(
+            f"SELECT o.cancel_reason, {STUCK} AS stuck FROM orders o WHERE o.id = $1 AND o.deleted_at IS NULL",
+            order_id,
+        )
+        if row is None:
+            raise Refused("order_not_found")
+        (order,) = await read_orders(conn, [order_id])
+        paid = await conn.fetch(
+            """
+            SELECT id, provider, status, amount, currency, created_at, updated_at,
+                (SELECT coalesce(sum(r.amount), 0)::bigint FROM refunds r WHERE r.payment_id = p.id) AS refunded
+            FROM payments p WHERE order_id = $1 ORDER BY id
+            """,
+            order_id,
+        )
+    return _admin_order(order, row, payments=[PaymentRecord(**payment) for payment in paid])
+
+
+def _admin_order(order: Order, row: Mapping[str, Any], **more: Any) -> AdminOrder:
+    fields = {name: getattr(order, name) for name in Order.__struct_fields__}
+    return AdminOrder(**fields, stuck=row["stuck"], cancel_reason=row["cancel_reason"], **more)
+
+
+async def mark_paid(conn: Any, order_id: UUID) -> int:
+    """The money of an order was taken at the door; its event. Refuses with order_not_found or not_unpaid.
+
+    A part of the caller's transaction.
+    """
+    event_id = await conn.fetchval("SELECT event_id FROM orders WHERE id = $1", order_id)
+    if event_id is None:
+        raise Refused("order_not_found")
+    await conn.execute("UPDATE events SET seq = seq + 1 WHERE id = $1", event_id)
+    # What was cancelled before it was paid is not to be paid any more.
+    marked = await conn.fetchval(
+        """
+        WITH paid AS (
+            UPDATE payments p SET status = 'captured', amount = (
+                SELECT sum(b.price) FROM bookings b WHERE b.order_id = $1 AND b.status = 'confirmed')
+            FROM orders o
+            WHERE p.order_id = $1 AND o.id = $1 AND o.status = 'confirmed' AND p.provider = 'door'
+                AND p.status = 'created'
+            RETURNING p.id
+        )
+        UPDATE orders SET payment_status = 'paid' WHERE id = $1 AND EXISTS (SELECT FROM paid) RETURNING id
+        """,
+        order_id,
+    )
+    if marked is None:
+        raise Refused("not_unpaid")
+    return int(event_id)
+
+
+async def reseat(conn: Any, order_id: UUID, epoch: int, moves: Mapping[int, int]) -> None:
+    """Moves an order's seats, all or none, once Redis has taken the new ones. Refuses; then nothing changed."""
+    code = await conn.fetchval(
+        "SELECT reseat_order($1, $2, $3, $4)", order_id, epoch, list(moves), list(moves.values())
+    )
+    if code:
+        raise Refused(code)

@@ -1,0 +1,202 @@
+"""The endpoints of /api/admin/orders: what staff see of orders, and do to them."""
+
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta, Struct, structs
+
+from seatmap.checkout.box_office import BoxOffice
+from seatmap.checkout.stores import Stores
+from seatmap.errors import Refused
+from seatmap.ledger import audit_log, box_office, mails
+from seatmap.ledger.box_office import AdminOrder, Filter
+from seatmap.ledger.pool import connection
+from seatmap.model import SEATS_PER_COMMAND_MAX
+from seatmap.web.admin_event import who
+from seatmap.web.endpoint import Access, Call, Endpoint, Handle
+from seatmap.web.order_letter import confirmation
+
+HISTORY_SHOWN_MAX = 200
+
+Text = Annotated[str, Meta(max_length=200, pattern="^[^\\x00]*$")]
+SeatIndex = Annotated[int, Meta(ge=0, lt=1 << 20)]
+SeatList = Annotated[list[SeatIndex], Meta(max_length=SEATS_PER_COMMAND_MAX)]
+OldSeat = Annotated[str, Meta(pattern="^[0-9]{1,7}$")]  # the key of a JSON object is text
+Moves = Annotated[dict[OldSeat, SeatIndex], Meta(min_length=1, max_length=SEATS_PER_COMMAND_MAX)]
+
+
+class OrdersQuery(Struct, frozen=True):
+    """Which orders: `q` is part of a name, email or seat label, an order id, or its last 8 digits."""
+
+    q: Text = ""
+    event: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
+    status: Annotated[str, Meta(pattern="^(pending|confirmed|cancelled)?$")] = ""
+    payment: Annotated[str, Meta(pattern="^(none|unpaid|paid|failed|refund_due|refunded)?$")] = ""
+    stuck: Annotated[int, Meta(ge=0, le=1)] = 0
+    cursor: Annotated[str, Meta(pattern="^([0-9a-f-]{36})?$")] = ""
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+
+
+class AdminOrders(Struct, frozen=True):
+    """Orders, the newest first. `next` is the cursor of those after them."""
+
+    orders: list[AdminOrder]
+    next: str | None
+
+
+class CancelBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why, for the log."""
+
+    reason: Text = ""
+
+
+class RefundBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which seats (none: all), and why."""
+
+    seats: SeatList = []
+    reason: Text = ""
+
+
+class ReseatBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Old seat → new seat."""
+
+    seats: Moves
+
+
+class Nothing(Struct, frozen=True):
+    """No more to say."""
+
+
+class OrderDesk:
+    """Handles the endpoints."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    def endpoints(self) -> list[Endpoint]:
+        """All of them."""
+        path, one = "/api/admin/orders", "/api/admin/orders/{order_id}"
+        gone = ("order_not_found", "order_not_active")
+
+        def act(
+            verb: str, handle: Handle, summary: str, body: type | None, *refuses: str, **example: object
+        ) -> Endpoint:
+            return Endpoint(
+                method="POST",
+                path=f"{one}/{verb}",
+                handle=handle,
+                access=Access.box_office,
+                tag="box office",
+                summary=summary,
+                body=body,
+                answer=Nothing if verb == "resend" else AdminOrder,
+                refuses=refuses,
+                example=example if body else None,
+            )
+
+        def read(at: str, handle: Handle, summary: str, answer: type, query: type | None = None) -> Endpoint:
+            return Endpoint(
+                method="GET",
+                path=at,
+                handle=handle,
+                access=Access.viewer,
+                tag="box office",
+                summary=summary,
+                query=query,
+                answer=answer,
+                refuses=() if query else ("order_not_found",),
+            )
+
+        taken = ("seat_taken", "seat_blocked", "seat_out_of_range", "seat_repeated", "not_on_sale")
+        return [
+            read(path, self.list, "The orders", AdminOrders, OrdersQuery),
+            read(one, self.show, "One order, with its payments and its history", AdminOrder),
+            act("cancel", self.cancel, "Cancel an order", CancelBody, *gone, reason="Asked by phone"),
+            act("refund", self.refund, "Take some seats back", RefundBody, *gone, seats=[4], reason="Ill"),
+            act(
+                "reseat",
+                self.reseat,
+                "Move to other seats",
+                ReseatBody,
+                *gone,
+                *taken,
+                "cannot_reseat",
+                seats={"4": 9},
+            ),
+            act("mark-paid", self.mark_paid, "Paid at the door", None, "order_not_found", "not_unpaid"),
+            act("resend", self.resend, "Mail the confirmation again", None, *gone),
+        ]
+
+    async def list(self, call: Call) -> AdminOrders:
+        query: OrdersQuery = call.query
+        wanted = Filter(
+            q=query.q.strip(),
+            event_id=query.event or None,
+            status=query.status,
+            payment=query.payment,
+            stuck=bool(query.stuck),
+            after=_order_id(query.cursor) if query.cursor else None,
+            limit=query.limit + 1,
+        )
+        found = await box_office.listed(self._stores.pool, wanted)
+        shown = found[: query.limit]
+        return AdminOrders(shown, str(shown[-1].id) if len(found) > len(shown) else None)
+
+    async def show(self, call: Call) -> AdminOrder:
+        return await self._order(_order_id(call.request.path_params["order_id"]))
+
+    async def _order(self, order_id: UUID) -> AdminOrder:
+        order = await box_office.get(self._stores.pool, order_id)
+        entries = await audit_log.entries(self._stores.pool, order_id=order_id, limit=HISTORY_SHOWN_MAX)
+        history = [
+            {"at": entry.at, "who": entry.user, "what": entry.verb, "details": entry.details}
+            for entry in entries
+        ]
+        return structs.replace(order, history=history)
+
+    async def cancel(self, call: Call) -> AdminOrder:
+        order_id = _order_id(call.request.path_params["order_id"])
+        await BoxOffice(self._stores, who(call)).cancel(order_id, (), call.body.reason, "cancel")
+        return await self._order(order_id)
+
+    async def refund(self, call: Call) -> AdminOrder:
+        order_id = _order_id(call.request.path_params["order_id"])
+        seats = tuple(call.body.seats)
+        await BoxOffice(self._stores, who(call)).cancel(order_id, seats, call.body.reason, "refund")
+        return await self._order(order_id)
+
+    async def reseat(self, call: Call) -> AdminOrder:
+        order_id = _order_id(call.request.path_params["order_id"])
+        order = await box_office.get(self._stores.pool, order_id)
+        moves = {int(old): new for old, new in call.body.seats.items()}
+        await BoxOffice(self._stores, who(call)).reseat(order.event_id, order_id, moves)
+        return await self._order(order_id)
+
+    async def mark_paid(self, call: Call) -> AdminOrder:
+        order_id = _order_id(call.request.path_params["order_id"])
+        await BoxOffice(self._stores, who(call)).mark_paid(order_id)
+        return await self._order(order_id)
+
+    async def resend(self, call: Call) -> Nothing:
+        order = await box_office.get(self._stores.pool, _order_id(call.request.path_params["order_id"]))
+        if order.status != "confirmed":
+            raise Refused("order_not_active")
+        async with connection(self._stores.pool) as conn, conn.transaction():
+            await mails.enqueue(conn, order.email, *confirmation(order))
+            await audit_log.record(
+                conn,
+                user_id=who(call),
+                verb="resend",
+                object="order",
+                event_id=order.event_id,
+                order_id=order.id,
+                details={"to": order.email},
+            )
+        return Nothing()
+
+
+def _order_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Refused("order_not_found") from None
