@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import TypeVar
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerificationError
 
 from seatmap.errors import Refused
 
@@ -45,7 +45,7 @@ def hash_password(password: str) -> str:
 def _fits(known: str, password: str) -> bool:
     try:
         return _hasher.verify(known, _normal(password))
-    except (VerifyMismatchError, InvalidHashError):
+    except (VerificationError, InvalidHashError):
         return False
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from seatmap.config import OTHER_VARIABLES, Settings, load
+from seatmap.config import OTHER_VARIABLES, Settings, load, site_url
 from seatmap.errors import SettingInvalid
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
@@ -42,6 +42,10 @@ def test_each_kind_of_value_is_read() -> None:
         ("SEATMAP_HOLD_SECONDS", "8 minutes"),
         ("SEATMAP_GRACE_MS", "-1"),
         ("SEATMAP_LOG_LEVEL", "loud"),
+        ("SEATMAP_PUBLIC_URL", "https://seats.example/path"),
+        ("SEATMAP_SMTP_URL", "mail.example:25"),
+        ("SEATMAP_MAIL_FROM", "Seats <a@b.c>\r\nBcc: all@example.org"),
+        ("SEATMAP_SESSION_SECONDS", "0"),
     ],
 )
 def test_a_bad_value_names_its_variable_and_itself(name: str, value: str) -> None:
@@ -60,6 +64,19 @@ def test_variables_that_are_read_elsewhere_do_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load(dict.fromkeys(OTHER_VARIABLES, "x"))
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"HOST": "::1", "PORT": "9000"}, "http://[::1]:9000"),
+        ({"SEATMAP_PUBLIC_URL": "https://seats.example"}, "https://seats.example"),
+    ],
+    ids=["default", "ipv6", "public"],
+)
+def test_links_lead_to_where_people_find_the_site(given: dict[str, str], url: str) -> None:
+    assert site_url(load(given)) == url
 
 
 def test_the_example_has_every_setting_with_its_documentation_and_default() -> None:
