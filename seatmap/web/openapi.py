@@ -17,7 +17,17 @@ PROBLEM = "application/problem+json"
 TAGS = {
     "map": "Events, plans and seats, for everybody.",
     "commands": "Hold, book and cancel. The visitor is known by a cookie that any answer sets.",
-    "orders": "What a visitor bought.",
+    "orders": "What a visitor bought, or who is signed in.",
+    "payments": "Paying for an order, and what payment providers send.",
+    "account": "Signing up, in and out.",
+    "admin events": "Making, changing, publishing, pausing and cancelling events, and their seats.",
+    "admin plans": "Venue plans.",
+    "box office": "Everybody's orders: reseating, refunding, cancelling.",
+    "exports": "Lists as CSV, streamed.",
+    "users": "Accounts and their roles.",
+    "jobs": "Background work.",
+    "admin": "What was done by whom, and the settings in force.",
+    "integrators": "API keys for programs. A key may do what its scopes say, and never more than its maker.",
 }
 
 KNOWN = REFUSALS | {PlanInvalid.code: (PlanInvalid.status, PlanInvalid.title, "The plan cannot be used.")}

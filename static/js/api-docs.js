@@ -21,11 +21,21 @@ async function load(address) {
   return answer.json()
 }
 
+// Whether a call needs no account.
+const isOpen = (call) => call.security.length === 0 || call.security.some((way) => Object.keys(way).length === 0)
+
+// A path that a narrow column may break after its slashes only.
+function address(path) {
+  const code = make("code")
+  for (const part of path.split(/(?<=.\/)/)) code.append(part, document.createElement("wbr"))
+  return code
+}
+
 function callSection(method, path, call, document) {
   const access = call["x-role"] ?? (call.security.length === 0 ? "everybody" : call.security[0].visitor ? "visitor" : "account")
   const section = make(
     "section", "card docs-call",
-    make("h3", "", make("span", `docs-method is-${method}`, method.toUpperCase()), make("code", "", path)),
+    make("h3", "", make("span", `docs-method is-${method}`, method.toUpperCase()), address(path)),
     make("p", "docs-summary", call.summary, make("span", "pill docs-access", access.replace("_", " "))),
   )
   section.id = call.operationId
@@ -36,15 +46,15 @@ function callSection(method, path, call, document) {
   const body = call.requestBody?.content["application/json"]
   if (body) {
     section.append(fieldTable("Body", fieldsOf(body.schema, document), document))
-    if (body.example) section.append(example(curl(method, path, body.example)))
+    if (body.example) section.append(example(curl(method, path, body.example, isOpen(call))))
   }
   section.append(answers(call, document))
   return section
 }
 
-function curl(method, path, body) {
-  const address = `${location.origin}${path.replace("{event_id}", "1")}`
-  return `curl -c jar -b jar ${method === "post" ? "" : `-X ${method.toUpperCase()} `}${address} -d '${JSON.stringify(body)}'`
+function curl(method, path, body, open) {
+  const site = `${location.origin}${path.replace("{event_id}", "1")}`
+  return `curl ${open ? "-c jar -b jar" : '-H "Authorization: Bearer $KEY"'} ${method === "post" ? "" : `-X ${method.toUpperCase()} `}${site} -d '${JSON.stringify(body)}'`
 }
 
 function example(text) {
@@ -53,13 +63,13 @@ function example(text) {
   return block
 }
 
-function fieldTable(title, fields, document) {
+function fieldTable(title, fields, document, always = "required") {
   if (fields.length === 0) return ""
   const rows = fields.map(({ name, required, schema }) => make(
     "tr", "",
     make("th", "", make("code", "", name)),
     make("td", "docs-type", typeOf(schema, document)),
-    make("td", "docs-need", required ? "required" : defaultOf(schema)),
+    make("td", "docs-need", required ? always : defaultOf(schema)),
   ))
   return make("table", "docs-fields", make("caption", "", title), make("tbody", "", ...rows))
 }
@@ -74,11 +84,12 @@ function answers(call, document) {
     const [media, content] = Object.entries(answer.content)[0]
     if (media === "application/problem+json") {
       const codes = content.schema.allOf[1].properties.code.enum ?? []
-      for (const code of codes) list.append(refusal(status, code))
+      // everywhere a bad API key is refused; where no account is needed, that is no news
+      for (const code of codes) if (code !== "sign_in_required" || !isOpen(call)) list.append(refusal(status, code))
     } else {
       const fields = fieldsOf(content.schema, document)
       const title = `Answer ${status}, ${media === "application/json" ? typeOf(content.schema, document) : media}`
-      list.append(fields.length > 0 ? fieldTable(title, fields, document) : make("p", "docs-plain", title))
+      list.append(fields.length > 0 ? fieldTable(title, fields, document, "") : make("p", "docs-plain", title))
     }
   }
   return list

@@ -144,3 +144,7 @@ async def test_a_405_names_every_method_of_its_address(site: Site) -> None:
     answer = await site.visitor().http.put("/api/admin/api-keys")
     assert answer.status_code == 405
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
+async def test_every_tag_is_explained(openapi: dict[str, Any]) -> None:
+    assert [tag["name"] for tag in openapi["tags"] if not tag["description"]] == []
