@@ -7,6 +7,8 @@ import { shortReference } from "./ids.js"
 import { PendingOrder } from "./pending-order.js"
 import { toast, toasts } from "./toasts.js"
 
+const PAYMENT_MS = 3000 // an open payment is looked after this often
+
 Alpine.data("bookings", () => ({
   state: "loading", // loading, ready, failed
   problem: "",
@@ -17,10 +19,11 @@ Alpine.data("bookings", () => ({
   async init() {
     await settlePending()
     await this.load()
+    setInterval(() => this.orders.some(({ payAddress }) => payAddress) && !document.hidden && this.load(), PAYMENT_MS)
   },
 
   async load() {
-    this.state = "loading"
+    if (this.orders.length === 0) this.state = "loading"
     try {
       const [orders, events] = await Promise.all([getOrders(), getEvents().catch(() => [])])
       const eventOf = new Map(events.map((event) => [event.id, event]))
@@ -89,11 +92,15 @@ async function settlePending() {
 const STATES = {
   confirmed: ["Booked", "state is-open"],
   pending: ["Waiting for payment", "state is-few"],
+  door: ["Booked, pay at the door", "state is-open"],
   cancelled: ["Cancelled", "state is-closed"],
 }
 
+const isAtDoor = ({ status, payment_method: method, payment_status: payment }) =>
+  status !== "cancelled" && method === "door" && payment === "unpaid"
+
 function describe(order, event) {
-  const [state, look] = STATES[order.status] ?? [order.status, "state is-closed"]
+  const [state, look] = STATES[isAtDoor(order) ? "door" : order.status] ?? [order.status, "state is-closed"]
   return {
     id: order.id,
     eventId: order.event_id,
@@ -106,6 +113,7 @@ function describe(order, event) {
     total: money(order.total, order.currency),
     countText: plural(order.seats.length, "seat"),
     seats: order.seats.map(({ seat, label, category, price }) => ({ seat, label, category, price: money(price, order.currency) })),
+    payAddress: order.status === "pending" && order.checkout ? order.checkout.url : "",
     canCancel: order.status !== "cancelled",
     state,
     look,

@@ -267,6 +267,7 @@ export class Session extends EventTarget {
 
   #welcome(hello) {
     if (hello.plan_version !== this.venue.planVersion) return this.#tell("plan")
+    if (hello.sale === "closed" && this.sale !== "closed") setTimeout(() => this.#loadEvent(), Math.random() * 1000) // why?
     this.sale = hello.sale
     this.limit = hello.seats_per_visitor
     this.#welcomed = this.link !== "live" // one in the middle only says what is new

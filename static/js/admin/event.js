@@ -78,7 +78,7 @@ Alpine.data("event", () => ({
       place: [event.venue, eventDate(event.starts_at, event.timezone)].filter(Boolean).join(" · "),
       state,
       look,
-      job: job && job.state !== "done" ? job.state : "",
+      job: Boolean(job && job.state !== "done"),
       jobText: job ? `The seats are being made: ${jobProgress(job) || "in a moment"}.` : "",
       counts: counts ? `${plural(counts.booked, "sold", "sold")} · ${counts.held} held · ${counts.available} free · ${counts.blocked} blocked` : plural(event.seat_count, "seat"),
       isDraft: event.status === "draft" && !event.deleted,
