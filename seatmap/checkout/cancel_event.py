@@ -2,14 +2,13 @@
 
 import logging
 
-import asyncpg
 import msgspec
 
 from seatmap.checkout.rebuild import rebuild
 from seatmap.checkout.stores import Stores
 from seatmap.ledger import jobs, orders
 from seatmap.ledger.jobs import Handler
-from seatmap.ledger.pool import connection
+from seatmap.ledger.pool import Pool, connection
 from seatmap.ledger.tasks import CancelOrders
 
 CHUNK = 200  # orders under one lock of the event: about 100 ms
@@ -20,7 +19,7 @@ log = logging.getLogger(__name__)
 def canceller(stores: Stores) -> Handler:
     """The job of `CancelOrders`. Twice, or two at once, it does the same: each order is cancelled once."""
 
-    async def cancel_orders(pool: asyncpg.Pool, job_id: int, payload: bytes) -> None:
+    async def cancel_orders(pool: Pool, job_id: int, payload: bytes) -> None:
         event_id = msgspec.json.decode(payload, type=CancelOrders).event_id
         total, done = await orders.count_active(pool, event_id), 0
         while chunk := await orders.cancel_some_of_event(pool, event_id, CHUNK):

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from typing import Literal
 from uuid import uuid4
 
-import asyncpg
 import msgspec
 from msgspec import Struct
 
 from seatmap.errors import Refused
 from seatmap.ledger import card_company
 from seatmap.ledger.payments import Message, Payment, Refund
+from seatmap.ledger.pool import Pool
 
 SIGNATURE = "seatmap-signature"  # t=<seconds>,v1=<hex of HMAC-SHA-256 of "t.body">
 TOLERANCE_S = 300  # by which a message's time may differ from ours
@@ -40,7 +40,7 @@ class TestCard:
 
     __test__ = False  # pytest collects what is called so
 
-    def __init__(self, pool: asyncpg.Pool, secret: bytes) -> None:
+    def __init__(self, pool: Pool, secret: bytes) -> None:
         self._pool = pool
         self._key = hmac.digest(secret, b"test card", "sha256")
 
