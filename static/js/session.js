@@ -13,7 +13,7 @@ import { LOST_SENTENCES } from "./lost.js"
 import { PendingOrder } from "./pending-order.js"
 import { comparePositions, HEARTBEAT } from "./protocol.js"
 import { AVAILABLE, BLOCKED, BOOKED, MINE, PENDING, SeatStore } from "./store.js"
-import { untilOnSale } from "./until-on-sale.js"
+import { afterClosing, untilOnSale } from "./until-on-sale.js"
 import { Venue } from "./venue.js"
 
 const AWAY_AFTER_MS = 5000 // a shorter interruption is nobody's business
@@ -267,7 +267,7 @@ export class Session extends EventTarget {
 
   #welcome(hello) {
     if (hello.plan_version !== this.venue.planVersion) return this.#tell("plan")
-    if (hello.sale === "closed" && this.sale !== "closed") setTimeout(() => this.#loadEvent(), Math.random() * 1000) // why?
+    if (hello.sale === "closed" && this.sale !== "closed") afterClosing(() => this.#loadEvent())
     this.sale = hello.sale
     this.limit = hello.seats_per_visitor
     this.#welcomed = this.link !== "live" // one in the middle only says what is new

@@ -8,7 +8,7 @@ import { toast, toasts } from "../toasts.js"
 import { confirm } from "./confirm.js"
 import { enter, may } from "./frame.js"
 import { reseatWork } from "./order-reseat.js"
-import { detailsText, orderState, PAYMENTS, spoken } from "./words.js"
+import { detailsText, orderState, PAYMENTS, paymentWord, spoken } from "./words.js"
 
 const POLL_MS = 4000
 
@@ -140,10 +140,11 @@ function describe(order) {
     eventAddress: `/admin/events/${order.event_id}`,
     made: eventDate(order.created_at),
     method: PAYMENTS[order.payment_method] ?? spoken(order.payment_method),
-    payment: spoken(order.payment_status),
+    payment: paymentWord(order.payment_status),
     total: amount(order.total),
     canChange: active,
-    canMarkPaid: active && order.payment_method === "door" && !["paid", "captured"].includes(order.payment_status),
+    canResend: order.status === "confirmed",
+    canMarkPaid: active && order.payment_method === "door" && order.payment_status === "unpaid",
     seats: order.seats.map(({ seat, label, category, price, status }) => ({
       seat, label, category, price: amount(price), active: status !== "cancelled", look: status === "cancelled" ? "is-cancelled" : "", state: orderState(status)[0],
     })),

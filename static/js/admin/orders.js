@@ -7,17 +7,17 @@ import { shortReference } from "../ids.js"
 import { toasts } from "../toasts.js"
 import { enter } from "./frame.js"
 import { listPanel } from "./list.js"
-import { orderState, spoken } from "./words.js"
+import { orderState, paymentWord } from "./words.js"
 
 const POLL_MS = 5000
-const PAYMENTS = ["unpaid", "paid", "failed", "refunded"]
+const PAYMENTS = ["none", "unpaid", "paid", "failed", "refund_due", "refunded"]
 
 const entered = enter("orders")
 
 Alpine.data("orders", () => ({
   ...listPanel({ entered, path: "/api/admin/orders", key: "orders", describe, pollMs: POLL_MS }),
   events: [],
-  payments: PAYMENTS.map((value) => ({ value, text: spoken(value) })),
+  payments: PAYMENTS.map((value) => ({ value, text: paymentWord(value) })),
 
   // The filters are read from the address once there is an option to choose.
   async entered() {
@@ -43,7 +43,7 @@ function describe(order) {
     seats: labels.length > 2 ? `${labels[0]} and ${plural(labels.length - 1, "more", "more")}` : labels.join(" · "),
     state,
     look,
-    payment: spoken(order.payment_status),
+    payment: paymentWord(order.payment_status),
     total: money(order.total, order.currency),
   }
 }

@@ -24,6 +24,8 @@ export const PAYMENTS = {
   test_card: "Test card",
 }
 
+export const paymentWord = (status) => (status === "none" ? "Nothing to pay" : spoken(status))
+
 export const jobState = (state) =>
   ({ queued: ["Waiting", look("closed")], running: ["Running", look("few")], done: ["Done", look("open")], failed: ["Failed", look("bad")] })[state]
   ?? [spoken(state), look("closed")]
