@@ -125,9 +125,10 @@ class Evict(Struct, frozen=True, array_like=True, tag="evict"):
 
 
 class Prolong(Struct, frozen=True, array_like=True, tag="prolong"):
-    """Give every hold more time, in ms."""
+    """Give holds more time, in ms. `holds` are ids, by comma."""
 
     ms: int
+    holds: str
 
 
 Command = (

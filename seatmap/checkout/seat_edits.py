@@ -17,7 +17,7 @@ from seatmap.errors import Refused, SeatmapError, Unavailable
 from seatmap.ledger import audit_log, seats, staff_events
 from seatmap.ledger.staff_events import StaffEvent
 
-AT_ONCE = 2000  # seats of one command: Redis is busy with it for a few ms
+AT_ONCE = 500  # seats of one command: Redis is busy with it for a few ms
 TRIES = 3  # when the event was rebuilt in between
 
 log = logging.getLogger(__name__)

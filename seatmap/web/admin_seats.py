@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Raw, Struct
 from starlette.responses import Response
 
-from seatmap.booking.commands import Evict, Prolong
+from seatmap.booking.commands import Evict
 from seatmap.changes import indexes
 from seatmap.checkout.announce import announce
+from seatmap.checkout.prolong import prolong_holds
 from seatmap.checkout.seat_edits import SeatEdit, edit_seats
 from seatmap.errors import Refused
 from seatmap.ledger import audit_log, staff_events
@@ -216,8 +217,7 @@ class SeatDesk:
         details = {"seconds": call.body.seconds}
         async with staff_events.changing(self._stores.pool, event_id, "extend_holds") as (conn, _):
             await self._record(conn, call, "extend_holds", event_id, details)
-        answer = await self._stores.desk.decide(event_id, Prolong(call.body.seconds * 1000))
-        return Extended(int(answer.fields[0]))
+        return Extended(await prolong_holds(self._stores, event_id, call.body.seconds * 1000))
 
     async def release_hold(self, call: Call) -> Released:
         event_id, seat = event_number(call), call.body.seat

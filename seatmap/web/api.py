@@ -277,6 +277,7 @@ class Api:
 _SEATS = ("seat_out_of_range", "seat_repeated", "too_many_seats")
 _HOLD = ("not_your_hold", "hold_expired", "in_checkout")
 _HOLDING = (
+    "paused",
     "no_seats",
     "seat_taken",
     "seat_blocked",

@@ -118,17 +118,17 @@ async def test_every_hold_gets_more_time_up_to_what_a_rebuild_would_leave(world:
     first, second = await world.hold("ada", 1), await world.hold("bob", 2)
     await world.age(60_000)
     before = await world.scores(world.keys.expiry)
-    assert await world.one(Prolong(30_000)) == "OK 2"
+    assert await world.one(Prolong(30_000, f"{first},{second}")) == "OK 2"
     after = await world.scores(world.keys.expiry)
     assert {name: after[name] - before[name] for name in before} == {first: 30_000, second: 30_000}
     assert {who for who, *_ in (await world.log())[-1].touched} == {"ada", "bob"}
-    await world.one(Prolong(100 * HOLD_MS))
+    await world.one(Prolong(100 * HOLD_MS, first))
     assert (await world.mine("ada")).expires_in_ms <= HOLD_MS + EXTENSION_MS
     assert (await world.mine("ada")).extendable, "it was not its owner's own extension"
 
 
 async def test_a_dead_hold_is_not_revived(world: World) -> None:
-    await world.hold("ada", 1)
+    hold_id = await world.hold("ada", 1)
     await world.age(HOLD_MS + GRACE_MS)
-    assert await world.one(Prolong(60_000)) == "OK 0"
+    assert await world.one(Prolong(60_000, f"{hold_id},-,none")) == "OK 0"
     assert await world.one(Expire(10)) == "OK 1"

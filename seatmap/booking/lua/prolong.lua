@@ -1,12 +1,12 @@
--- PROLONG: give every hold of the event more time; none more than a new hold that is extended could have, as a rebuild
--- would cut it down to that.
--- Command: ms.
+-- PROLONG: give holds more time; none more than a new hold that is extended could have, as a rebuild would cut it down
+-- to that.
+-- Command: ms, holds (their ids, by comma).
 -- Replies: OK holds-prolonged.
 -- Change: of nobody's map; the owners are told their new deadlines.
 local ms = command[2]
 local latest = now + meta.ttl + meta.extension
 local prolonged = 0
-for _, hold_id in ipairs(redis.call('ZRANGEBYSCORE', EXPIRY, '-inf', '+inf')) do
+for _, hold_id in ipairs(split(command[3], ',')) do
   local hold = holds.get(hold_id)
   if hold and lives(hold) then
     local deadline = math.min(hold.deadline + ms, latest)
