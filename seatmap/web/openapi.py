@@ -164,7 +164,9 @@ def _operation(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
         content: dict[str, Any] = {"schema": schema}
         if endpoint.example is not None:
             content["example"] = endpoint.example
-        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+        # without a body every field has its default, as in {}
+        needed = endpoint.body is bytes or bool(schemas.whole(endpoint.body).get("required"))
+        operation["requestBody"] = {"required": needed, "content": {"application/json": content}}
     return operation
 
 
@@ -178,6 +180,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
         "order_id": {"type": "string", "format": "uuid"},
         "provider": {"type": "string"},
         "session": {"type": "string"},
+        "event_id": {"type": "integer", "minimum": 0, "examples": [1]},
     }
     number = {"type": "integer", "minimum": 0}
     header = {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH_MAX}

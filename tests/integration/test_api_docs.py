@@ -148,3 +148,9 @@ async def test_a_405_names_every_method_of_its_address(site: Site) -> None:
 
 async def test_every_tag_is_explained(openapi: dict[str, Any]) -> None:
     assert [tag["name"] for tag in openapi["tags"] if not tag["description"]] == []
+
+
+async def test_a_body_may_be_absent_where_every_field_may(openapi: dict[str, Any]) -> None:
+    events = "/api/admin/events/{event_id}"
+    assert openapi["paths"]["/api/admin/events"]["post"]["requestBody"]["required"]
+    assert not openapi["paths"][f"{events}/cancel"]["post"]["requestBody"]["required"]
