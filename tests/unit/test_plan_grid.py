@@ -200,3 +200,17 @@ def test_neighbours_are_as_far_apart_as_seats_are() -> None:
     for index in range(1, len(points)):
         beside = dist(points[index - 1], points[index]) < 11
         assert beside == (index not in plan.breaks)
+
+
+def test_an_event_may_have_categories_of_its_own_by_now() -> None:
+    plan = demo.studio()
+    categories = [
+        Category(id=7, name=plan.categories[1], price=3000),
+        Category(id=8, name="Balcony", price=2000, color="#abcdef"),
+        Category(id=9, name="Box", price=1000),
+    ]
+    seats = [i % 3 for i in range(60)]
+    page = public(plan, plan_version=3, currency="EUR", categories=categories, category_of_seat=seats)
+    assert page["category"] == seats
+    assert [c["id"] for c in page["categories"]] == [7, 8, 9]
+    assert [c["color"] for c in page["categories"]] == [plan.colors[1], "#abcdef", ""]

@@ -380,3 +380,15 @@ def test_frames_that_arrive_twice_or_late_do_no_harm(
         page.take(again)
         assert page.position == at
         world.check(page)
+
+
+def test_a_newer_plan_is_named_in_every_frame_from_then_on() -> None:
+    replica = Replica()
+    replica.replan(3)
+    assert replica.plan_version == 0, "an empty copy has no plan"
+    replica.install(Snapshot(run_id="r", position=Position(1, 5), plan_version=2, statuses=bytes(SEATS)))
+    assert struct.unpack_from("<H", replica.snapshot().payload, 2) == (2,)
+    replica.replan(3)
+    assert struct.unpack_from("<H", replica.snapshot().payload, 2) == (3,)
+    replica.replan(2)
+    assert replica.plan_version == 3
