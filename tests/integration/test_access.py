@@ -147,6 +147,27 @@ async def test_get_changes_nothing_and_unsafe_is_no_get(app: Starlette) -> None:
     assert all(endpoint.body is None for endpoint in rows(app) if endpoint.method == "GET")
 
 
+async def test_every_answer_carries_the_guarding_headers(app: Starlette, settings: Settings) -> None:
+    """Row 29 of the list, over every address that there is: to nobody, and to an admin."""
+    headers = bearer((await make_key(settings, Role.admin))[0])
+    async with client(app) as caller:
+        for route in app.routes:
+            if not isinstance(route, Route):
+                continue
+            address = re.sub(r"{\w+(:\w+)?}", "1", route.path)
+            for method in route.methods or ():
+                for shown in ({}, headers):
+                    if is_endpoint(route) and method not in ("GET", "HEAD") and shown:
+                        continue  # it might do something
+                    told = (await caller.request(method, address, headers=shown)).headers
+                    policy = told["content-security-policy"]
+                    for word in ("default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"):
+                        assert word in policy, f"{method} {address}"
+                    assert "unsafe" not in policy
+                    assert told["x-content-type-options"] == "nosniff"
+                    assert told["referrer-policy"] == "same-origin"
+
+
 async def test_an_order_is_its_buyers_alone(site_with_order: tuple[Site, str]) -> None:
     """Row 20 of the list: another visitor, nobody, and a signed-in buyer who knows the id."""
     site, order_id = site_with_order
