@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from account_world import PASSWORD, Person, mails_to, sql, token_in
+from account_world import PASSWORD, Person, mails_to, new_address, sql, token_in
 from msgspec.structs import replace
 from redis.asyncio import Redis
 from site_clients import Page, Refusal, Site, make_event, until, visited_site
@@ -227,7 +227,8 @@ async def test_guessing_is_throttled_where_it_comes_from_and_locks_nobody_out(si
             assert answer.json()["code"] == "too_many_attempts"
             assert 1 <= int(answer.headers["retry-after"]) <= 30
     assert codes[:10] == [401] * 10
-    assert set(codes[12:]) == {429}
+    assert codes.count(401) <= 12  # one more each half minute, should this take so long
+    assert set(codes) == {401, 429}
     with pytest.raises(Refusal) as caught:
         await mallory.sign_in()  # not even with the right one, from there
     assert caught.value.code == "too_many_attempts"
@@ -235,13 +236,14 @@ async def test_guessing_is_throttled_where_it_comes_from_and_locks_nobody_out(si
 
 
 async def test_one_address_cannot_try_many_accounts(site: Site) -> None:
-    codes = []
-    for _ in range(40):
+    mallory, codes = Person(site), []
+    while "too_many_attempts" not in codes:
+        assert len(codes) < 100
+        mallory.address = new_address()
         with pytest.raises(Refusal) as caught:
-            await Person(site).sign_in()
+            await mallory.sign_in()
         codes.append(caught.value.code)
-    assert codes[:10] == ["wrong_credentials"] * 10
-    assert codes[-1] == "too_many_attempts"
+    assert codes[:30] == ["wrong_credentials"] * 30
 
 
 async def test_a_success_forgives_the_failures_before_it(site: Site) -> None:
