@@ -40,7 +40,7 @@ Alpine.data("account", () => ({
     if (!["loading", "mail"].includes(this.view)) this.cameFrom = this.view
     this.failure = failure
     this.view = view
-    this.$nextTick(() => (this.$root.querySelector("input") ?? this.$root.querySelector("[data-title]"))?.focus())
+    this.$nextTick(() => (document.querySelector("main input") ?? document.querySelector("[data-title]"))?.focus())
   },
 
   goBack() {

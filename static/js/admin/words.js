@@ -43,6 +43,11 @@ export function spoken(word) {
 // {seats: [1, 2], reason: "rain"} → "seats: 1, 2 · reason: rain"
 export function detailsText(details) {
   if (typeof details !== "object" || details === null) return details ? String(details) : ""
-  const text = (value) => (Array.isArray(value) ? value.map(text).join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value))
-  return Object.entries(details).map(([name, value]) => `${name.replaceAll("_", " ")}: ${text(value)}`).join(" · ")
+  return Object.entries(details).map(([name, value]) => `${name.replaceAll("_", " ")}: ${valueText(value)}`).join(" · ")
+}
+
+function valueText(value) {
+  if (Array.isArray(value)) return value.map(valueText).join(", ")
+  if (typeof value !== "object" || value === null) return String(value ?? "none")
+  return Object.entries(value).map(([name, part]) => `${name.replaceAll("_", " ")} ${valueText(part)}`).join(", ")
 }
