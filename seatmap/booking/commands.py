@@ -83,7 +83,7 @@ class Repair(Struct, frozen=True, array_like=True, tag="repair"):
 
 
 class Settle(Struct, frozen=True, array_like=True, tag="settle"):
-    """End an order's claim: confirmed or freed."""
+    """End an order's claim: confirmed or freed, or moved or returned."""
 
     order_id: str
     visitor: str

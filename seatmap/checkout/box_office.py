@@ -6,7 +6,7 @@ the reconciler.
 
 import logging
 from collections.abc import Mapping
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from seatmap.booking.commands import Cancel, Command, Settle, Take
 from seatmap.checkout.stores import Stores
@@ -64,9 +64,8 @@ class BoxOffice:
         new, old = tuple(moves.values()), tuple(moves)
         if not moves or set(new) & set(old):
             raise Refused("cannot_reseat")
-        # On nobody's count: the visitor has as many seats afterwards as before.
-        claimant = f"reseat-{uuid4().hex}"
-        taken = await self._stores.desk.decide(event_id, Take(order_id.hex, claimant, new))
+        visitor = await orders.visitor_of(self._stores.pool, order_id)
+        taken = await self._stores.desk.decide(event_id, Take(order_id.hex, visitor, new))
         try:
             async with connection(self._stores.pool) as conn, conn.transaction():
                 await box_office.reseat(conn, order_id, taken.position.epoch, moves)
@@ -80,10 +79,9 @@ class BoxOffice:
                     details={"seats": {str(seat): other for seat, other in moves.items()}},
                 )
         except Refused:
-            await self._tell(event_id, Settle(order_id.hex, claimant, new, "freed"))
+            await self._tell(event_id, Settle(order_id.hex, visitor, new, "returned"))
             raise
-        visitor = await orders.visitor_of(self._stores.pool, order_id)
-        await self._tell(event_id, Settle(order_id.hex, claimant, new, "confirmed"))
+        await self._tell(event_id, Settle(order_id.hex, visitor, new, "moved"))
         await self._tell(event_id, Cancel(order_id.hex, visitor, old))
 
     async def _tell(self, event_id: int, command: Command) -> None:

@@ -233,7 +233,7 @@ class Model:
         tokens = {f"c|{command.order_id}", *([f"p|{command.order_id}"] if order else [])}
         changed = [seat for seat in seats if self.owner.get(seat) in tokens]
         for seat in changed:
-            if command.verdict == "confirmed":
+            if command.verdict in ("confirmed", "moved"):
                 self.owner[seat] = f"b|{command.order_id}"
             else:
                 del self.owner[seat]

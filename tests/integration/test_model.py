@@ -124,7 +124,7 @@ class Machine(RuleBasedStateMachine):
                 return Cancel(order_id, self.whose(order_id, visitor), data.draw(seat_lists))
             case "settle":
                 order_id = data.draw(orders)
-                verdict = data.draw(st.sampled_from(("confirmed", "freed")))
+                verdict = data.draw(st.sampled_from(("confirmed", "freed", "moved", "returned")))
                 return Settle(order_id, self.whose(order_id, visitor), data.draw(seat_lists), verdict)
             case "take":
                 order_id = data.draw(orders)

@@ -10,9 +10,10 @@ import pytest
 from checkout_world import Shop, an_order, refused, until
 from payment_world import CARD, Silent, Till, open_till
 
-from seatmap.booking.commands import Begin, Hold
+from seatmap.booking.commands import Begin, Cancel, Hold, Take
 from seatmap.checkout.payment import Cashier, _body, _visitor
 from seatmap.checkout.rebuild import rebuild
+from seatmap.checkout.reconcile import differences
 from seatmap.checkout.resolve import resolve
 from seatmap.config import Settings
 from seatmap.errors import Unavailable
@@ -371,3 +372,25 @@ async def test_the_money_is_faster_than_the_claim(till: Till) -> None:
     await till.say(await till.payment(order), "captured")
     assert await shop.owners() == {3: f"b|{order.order_id.hex}"}
     await till.agree()
+
+
+@pytest.mark.parametrize("wrong", ["free", "paid", "ended", "nobodys"])
+async def test_a_claim_about_which_the_stores_differ_is_mended_with_its_count(till: Till, wrong: str) -> None:
+    """Rule 18. `agree` compares the visitors' counts, too."""
+    order = await till.order("ann", 3)
+    tell, shop = till.shop.stores.desk.decide, till.shop
+    if wrong == "free":
+        await tell(shop.event_id, Cancel(order.order_id.hex, "ann", (3,)))
+    elif wrong == "paid":
+        await till.say(await till.payment(order), "captured", by=till.other(Silent))
+    elif wrong == "ended":
+        await till.expire(order.order_id, by=till.other(Silent))
+    else:
+        await tell(shop.event_id, Take(order.order_id.hex, "ann", (5,)))
+    assert len(await differences(shop.stores, shop.event_id)) == 1
+    await till.agree()
+    assert (await shop.owners()).get(3) == {
+        "free": f"c|{order.order_id.hex}",
+        "paid": f"b|{order.order_id.hex}",
+        "nobodys": f"c|{order.order_id.hex}",
+    }.get(wrong)

@@ -1,9 +1,12 @@
 -- SETTLE: end the claim of an order as Postgres ended it, by compare-and-set on order_id. Any number of times.
--- Command: order_id, visitor, seats, verdict (confirmed | freed).
+-- Command: order_id, visitor, seats, verdict (confirmed | freed | moved | returned).
 -- Replies: OK seats-changed.
--- Change: confirmed → booked. Freed → available. Either way the visitor has so many seats fewer on their count.
+-- Change: confirmed → booked. Freed → available. Moved and returned: the same of seats that were taken to move an
+--   order there, which is no news about its money. Either way the visitor has so many seats fewer on their count.
 local order_id, id, list, verdict = command[2], command[3], command[4], command[5]
-if verdict ~= 'confirmed' and verdict ~= 'freed' then error('no such verdict: ' .. verdict) end
+local reasons = { confirmed = 'paid', freed = 'payment_failed', moved = '', returned = '' }
+if not reasons[verdict] then error('no such verdict: ' .. verdict) end
+local bought = verdict == 'confirmed' or verdict == 'moved'
 -- The money may be faster than the news that the seats are claimed, which then finds nothing to do.
 local order = orders.get(order_id)
 local undecided = 'p|' .. order_id
@@ -16,7 +19,7 @@ local token, changed = 'c|' .. order_id, 0
 for _, seat in ipairs(order and order.seats or list) do
   local owner = owners.get(seat)
   if owner == token or order and owner == undecided then
-    if verdict == 'confirmed' then give(seat, BOOKED, 'b|' .. order_id) else give(seat, AVAILABLE, false) end
+    if bought then give(seat, BOOKED, 'b|' .. order_id) else give(seat, AVAILABLE, false) end
     changed = changed + 1
   end
 end
@@ -25,6 +28,6 @@ local own = order and visitor.order_id == order_id
 if own or changed > 0 then
   local gone = order and #order.seats or changed
   set_visitor(id, visitor.count - gone, visitor.hold_id, own and '' or visitor.order_id)
-  touch(id, verdict == 'confirmed' and 'paid' or 'payment_failed')
+  touch(id, reasons[verdict])
 end
 return 'OK ' .. int(changed)
