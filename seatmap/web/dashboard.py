@@ -152,7 +152,7 @@ class Dashboards:
     async def _tell_others(self) -> None:
         for room in list(self._rooms):
             told = room.pulse.told(os.getpid(), self._viewers(room))
-            if told.viewers or told.waits:
+            if told.viewers or told.waits or room.event.id in self._boards:
                 try:
                     await self._of(room.event.id).tell(told)
                 except SeatmapError:

@@ -48,6 +48,7 @@ async def test_staff_may_look(site: Site, event: int, role: Role) -> None:
     assert [text["type"] for text in watcher.texts[:3]] == ["hello", "history", "dashboard"]
     assert len(watcher.told("history")[0]["holds_per_s"]) == 300
     assert protocol.SNAPSHOT in watcher.kinds()
+    await until(lambda: [process["viewers"] for process in watcher.last["processes"]] == [0])
 
 
 @pytest.mark.parametrize(
