@@ -21,8 +21,8 @@ Alpine.data("users", () => ({
   async changeRole(row, event) {
     const role = event.target.value
     const sure = await confirm({
-      title: `Make ${row.name} ${ROLE_WORDS[role].toLowerCase()}?`,
-      text: `${row.email} can do what that role can from now on.`,
+      title: `Give ${row.name} the role “${ROLE_WORDS[role]}”?`,
+      text: `${row.email} is signed out everywhere, and can do what that role can from then on.`,
       action: "Change the role",
       keep: "Leave it",
     })
@@ -32,7 +32,7 @@ Alpine.data("users", () => ({
     }
     try {
       await send("PATCH", `/api/admin/users/${row.id}`, { role })
-      toast(`${row.name} is ${ROLE_WORDS[role].toLowerCase()} now.`, "good")
+      toast(`${row.name} has the role “${ROLE_WORDS[role]}” now.`, "good")
     } catch (error) {
       toast(error.message, "bad")
     }
