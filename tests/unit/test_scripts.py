@@ -176,7 +176,9 @@ def test_unpack_is_only_given_short_lists() -> None:
     """PROTOCOL rule 1: a call with more than about 8,000 arguments fails, after others have written."""
     for path in LUA.glob("*.lua"):
         for given in re.findall(r"unpack\(([^()]*(?:\([^()]*\))?[^()]*)\)", code(path.stem)):
-            assert given == "KEYS" or "from + 3999" in given or given.startswith(("'<I4'", "ARGV[i]", "ARGV[3]")), given
+            assert (
+                given == "KEYS" or "from + 3999" in given or given.startswith(("'<I4'", "ARGV[i]", "ARGV[3]"))
+            ), given
 
 
 def test_commands_have_a_sentence_each() -> None:
