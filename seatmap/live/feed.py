@@ -21,6 +21,7 @@ from seatmap.errors import Recovering, SeatmapError, Unavailable
 from seatmap.keys import keys
 from seatmap.live.replica import RING_CHANGES_MAX, Outcome, Replica
 from seatmap.model import NOWHERE, Change, Position, Snapshot
+from seatmap.tasks import together
 
 BACKOFF_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0)
 STALE_SECONDS = 5.0  # a map not verified for so long says so
@@ -121,9 +122,7 @@ class Feed:
 
     async def run(self) -> None:
         """Read the subscription and check the heads until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._read_for_ever())
-            tasks.create_task(self._check_for_ever())
+        await together(self._read_for_ever(), self._check_for_ever())
 
     # ---- the subscription ----
 

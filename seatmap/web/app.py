@@ -15,6 +15,7 @@ from seatmap.checkout.stores import Stores, open_stores
 from seatmap.config import Settings
 from seatmap.errors import SeatmapError
 from seatmap.ledger.instance import secret
+from seatmap.tasks import end
 from seatmap.web import admin, docs, pages
 from seatmap.web.accounts import Accounts
 from seatmap.web.admin_orders import OrderDesk
@@ -38,6 +39,8 @@ from seatmap.web.socket import Socket
 from seatmap.web.throttle import Throttle
 from seatmap.web.users import Users
 from seatmap.web.visitor import Visitors
+
+END_SECONDS = 5.0  # that a part is given to end its own tasks before it is told again
 
 
 @asynccontextmanager
@@ -68,8 +71,7 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
 
 
 async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await end([task], again_s=END_SECONDS)
 
 
 async def _build(

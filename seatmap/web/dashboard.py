@@ -24,6 +24,7 @@ from seatmap.live.pulse import RATE_SECONDS, Told, p99
 from seatmap.live.replica import frame
 from seatmap.model import Position, Role
 from seatmap.protocol import Answering, Dashboard, History, Process, ages_frame, encode
+from seatmap.tasks import together
 from seatmap.web.api import event_id_of
 from seatmap.web.endpoint import Identify, check_role
 from seatmap.web.guard import check_origin
@@ -62,12 +63,13 @@ class Board:
         await asyncio.gather(
             self._look_at_redis(), self._look_at_postgres(), self._look_at_sales(), return_exceptions=True
         )
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_every(TELL_SECONDS, self._tell))
-            tasks.create_task(_every(AGES_SECONDS, self._show_ages))
-            tasks.create_task(_every(TELL_SECONDS, self._look_at_redis))
-            tasks.create_task(_every(TELL_SECONDS, self._look_at_postgres))
-            tasks.create_task(_every(SALES_SECONDS, self._look_at_sales))
+        await together(
+            _every(TELL_SECONDS, self._tell),
+            _every(AGES_SECONDS, self._show_ages),
+            _every(TELL_SECONDS, self._look_at_redis),
+            _every(TELL_SECONDS, self._look_at_postgres),
+            _every(SALES_SECONDS, self._look_at_sales),
+        )
 
     # ---- what is measured ----
 

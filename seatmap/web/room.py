@@ -21,6 +21,7 @@ from seatmap.live.pulse import Pulse
 from seatmap.model import Change, Event, Mine, Plan, Position, Status
 from seatmap.plan.public import public, restore
 from seatmap.protocol import Hello, encode
+from seatmap.tasks import end
 from seatmap.web.screens import PageScreen
 from seatmap.web.session import Session
 
@@ -116,9 +117,7 @@ class Room:
 
     async def end(self) -> None:
         """Stop serving."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     def _start(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)

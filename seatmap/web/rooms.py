@@ -14,6 +14,7 @@ from seatmap.ledger import events, staff_events
 from seatmap.ledger.staff_events import DELETED
 from seatmap.live.feed import Feed
 from seatmap.model import Change, Event, Position, Snapshot
+from seatmap.tasks import end, together
 from seatmap.web.room import Facts, Room, read_facts
 
 SWEEP_MAX = 200  # expired holds that one head check ends
@@ -64,13 +65,9 @@ class Rooms:
     async def run(self) -> None:
         """Feed, refresh and resolve until cancelled."""
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._feed.run())
-                tasks.create_task(self._refresh_for_ever())
-                tasks.create_task(self._resolve_for_ever())
+            await together(self._feed.run(), self._refresh_for_ever(), self._resolve_for_ever())
         finally:
-            for task in [*self._opening.values(), *self._restoring.values(), *self._looking.values()]:
-                task.cancel()
+            await end([*self._opening.values(), *self._restoring.values(), *self._looking.values()])
             for room in list(self._rooms.values()):
                 await room.end()
 

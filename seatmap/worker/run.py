@@ -16,6 +16,7 @@ from seatmap.config import Settings
 from seatmap.errors import Recovering, SeatmapError
 from seatmap.ledger import events
 from seatmap.ledger.tasks import CANCEL_ORDERS
+from seatmap.tasks import end
 from seatmap.worker import jobs
 
 SWEEP_MAX = 500  # expired holds of one event in one round
@@ -48,9 +49,7 @@ class Worker:
         try:
             await jobs.run(self._stores.pool, settings, stop, others={CANCEL_ORDERS: canceller(self._stores)})
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
 
     async def _beat(self, work: Callable[[], Awaitable[None]], pause_s: float) -> None:
         while True:

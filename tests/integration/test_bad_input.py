@@ -18,6 +18,7 @@ from seatmap.errors import REFUSALS
 from seatmap.protocol import MESSAGE_BYTES_MAX
 
 LIMIT = 4
+WAIT_SECONDS = 10.0
 SEATS = 130
 
 
@@ -54,13 +55,24 @@ class World:
 
     async def state(self) -> list[Any]:
         """All that a bad input must leave as it is."""
-        seats = await self.other.get(f"/api/events/{self.event}/seats?compact=1")
+        told = [
+            await visitor.get(f"/api/events/{self.event}/mine") for visitor in (self.me.visitor, self.other)
+        ]
+        seats = await self.map(at_least=max(mine["version"] for mine in told))
         kept = [seats["epoch"], seats["version"], seats["statuses"]]
-        for visitor in (self.me.visitor, self.other):
-            mine = await visitor.get(f"/api/events/{self.event}/mine")
+        for visitor, mine in zip((self.me.visitor, self.other), told, strict=True):
             kept += [mine["hold_id"], mine["seats"], mine["checkout"], mine["extendable"]]
             kept.append(await visitor.get("/api/orders"))
         return kept
+
+    async def map(self, *, at_least: int) -> dict[str, Any]:
+        """The map, once it has come as far as Redis was: it follows by messages."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while True:
+                seats = await self.other.get(f"/api/events/{self.event}/seats?compact=1")
+                if seats["version"] >= at_least:
+                    return dict(seats)
+                await asyncio.sleep(0.01)
 
     async def refused(self, trying: Awaitable[Any], *, same_position: bool = True) -> Refusal:
         """The refusal of `trying`, which must be complete and must have changed nothing."""
