@@ -166,8 +166,9 @@ BEGIN
                     SELECT count(*) AS seats FROM bookings b
                     WHERE b.order_id = o.id AND b.status IN ('pending', 'confirmed') OFFSET 0
                 ) mine
+                -- Not by the order's status, which its bookings say: it would open the index of the event's active
+                -- orders, all of which would be read for every order.
                 WHERE o.visitor = f.visitor AND o.event_id = p_event
-                    AND o.status IN ('pending', 'confirmed')
             ) AS of_visitor
         FROM fresh f LEFT JOIN summed s ON s.n = f.n
     ),
