@@ -46,16 +46,18 @@ def _read(name: str) -> str:
     return (LUA / f"{name}.lua").read_text()
 
 
+CLOCK = _read("_clock")  # in front of each script that asks what time it is
+
+
 def _batch() -> Script:
-    """The shared part, each rule as a function of its command, the dispatcher."""
+    """The clock and the shared part, each rule as a function of its command, the dispatcher."""
     rules = "".join(f"rules.{name} = function(command)\n{_read(name)}end\n" for name in RULES)
-    return _script(_read("_lib") + rules + _read("batch"))
+    return _script(CLOCK + _read("_lib") + rules + _read("batch"))
 
 
 BATCH = _batch()
-SNAPSHOT, REPLAY, UNDECIDED, BEHIND, SWAP = map(
-    _script, map(_read, ("snapshot", "replay", "undecided", "behind", "swap"))
-)
+SNAPSHOT, UNDECIDED, SWAP = (_script(CLOCK + _read(name)) for name in ("snapshot", "undecided", "swap"))
+REPLAY, BEHIND = map(_script, map(_read, ("replay", "behind")))
 
 
 async def call(redis: Redis, script: Script, event_id: int, *args: Argument) -> tuple[Any, str]:

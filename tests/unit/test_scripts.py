@@ -9,7 +9,18 @@ import pytest
 
 from seatmap.booking import commands
 from seatmap.booking.commands import GOOD, Answer, Command, refusal
-from seatmap.booking.scripts import BATCH, BEHIND, LUA, REPLAY, RULES, SNAPSHOT, SWAP, UNDECIDED, Script
+from seatmap.booking.scripts import (
+    BATCH,
+    BEHIND,
+    CLOCK,
+    LUA,
+    REPLAY,
+    RULES,
+    SNAPSHOT,
+    SWAP,
+    UNDECIDED,
+    Script,
+)
 from seatmap.errors import REFUSALS, Refused, Unavailable
 from seatmap.keys import Keys
 from seatmap.model import Position
@@ -108,7 +119,7 @@ def test_rule_reads_every_argument_and_no_other(rule: str) -> None:
 
 def test_every_command_has_a_rule() -> None:
     assert set(RULES) == set(STRUCTS)
-    assert {path.stem for path in LUA.glob("*.lua")} == {*RULES, "_lib", *SCRIPTS}
+    assert {path.stem for path in LUA.glob("*.lua")} == {*RULES, "_clock", "_lib", *SCRIPTS}
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -140,7 +151,7 @@ def test_good_words_are_words_of_rules() -> None:
 def test_batch_is_the_library_then_each_rule_then_the_dispatcher() -> None:
     places = [BATCH.text.index(f"rules.{rule} = function(command)") for rule in RULES]
     assert places == sorted(places)
-    assert BATCH.text.startswith(text("_lib"))
+    assert BATCH.text.startswith(text("_clock") + text("_lib"))
     assert BATCH.text.endswith(text("batch"))
     assert all(text(rule) in BATCH.text for rule in RULES)
 
@@ -165,11 +176,13 @@ def test_a_rule_never_writes_to_redis_itself(rule: str) -> None:
     assert called <= {"ZRANGEBYSCORE", "HGET", "GETRANGE"}
 
 
-@pytest.mark.parametrize("name", ["_lib", *RULES, "batch"])
-def test_the_clock_is_read_in_one_place(name: str) -> None:
-    """PROTOCOL rule 1: one clock reading a script."""
-    assert code(name).count("'TIME'") == (1 if name == "_lib" else 0)
-    assert len(re.findall(r"(?<!function )\bclock\(\)", code(name))) == (1 if name == "_lib" else 0)
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+def test_a_script_asks_the_clock_at_most_once_and_knows_no_other(script: Script) -> None:
+    """PROTOCOL rule 1; and a test that puts another clock in its place has then put all of time in its place."""
+    code = "\n".join(line.partition("--")[0] for line in script.text.splitlines())
+    asks = code.count("clock()") - code.count("function clock()")
+    assert "'TIME'" not in code.replace(CLOCK.partition("\n")[2], "")
+    assert asks == script.text.count(CLOCK) <= 1
 
 
 def test_unpack_is_only_given_short_lists() -> None:

@@ -16,13 +16,8 @@ end
 
 local function int(number) return string.format('%d', number) end
 
--- The only place that reads a clock: once per script, in ms, never behind what the event has seen.
-local function clock()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
 local server_now = clock()
-local now = math.max(server_now, meta.floor or 0)
+local now = math.max(server_now, meta.floor or 0) -- never behind what the event has seen
 
 local function split(text, separator)
   local parts, from = {}, 1

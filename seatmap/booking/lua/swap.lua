@@ -12,8 +12,7 @@ end
 local fields = {}
 local claims = cmsgpack.unpack(ARGV[3])
 for i = 4, #ARGV, 2 do fields[ARGV[i]] = ARGV[i + 1] end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock()
 local latest = now + tonumber(fields.ttl) + tonumber(fields.extension)
 local grace = tonumber(fields.grace)
 local n = tonumber(fields.n)

@@ -3,8 +3,7 @@
 -- Returns RECOVERING, or {order_id, visitor, body, order_id, …}.
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'rid', 'rebuilding')
 if not meta[1] or meta[2] ~= ARGV[1] or meta[3] then return 'RECOVERING' end
-local time = redis.call('TIME')
-local latest = time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(ARGV[2])
+local latest = clock() - tonumber(ARGV[2])
 local found = {}
 for _, order_id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[8], '-inf', string.format('%d', latest), 'LIMIT', 0, ARGV[3])) do
   local text = redis.call('HGET', KEYS[7], order_id)
