@@ -16,7 +16,7 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from seatmap import config
+from seatmap import config, failpoints
 from seatmap.config import Settings
 from seatmap.errors import SeatmapError
 
@@ -38,6 +38,7 @@ def _settings(*, attached: bool = False) -> Iterator[Settings]:
     try:
         settings = config.load()
         _log(settings)
+        failpoints.arm(settings.failpoints)
         if attached:
             from seatmap.embedded import attach
 

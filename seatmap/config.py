@@ -119,6 +119,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=0, le=60000, description="Window over which pages spread their return.")
     ] = field(name="SEATMAP_RECONNECT_MS", default=2000)
 
+    failpoints: Annotated[
+        str,
+        Meta(description="For tests only: where the process fails on purpose; see seatmap/failpoints.py."),
+    ] = field(name="SEATMAP_FAILPOINTS", default="")
+
 
 def _decode(kind: type, value: Any) -> Any:
     if kind is Path:

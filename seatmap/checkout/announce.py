@@ -6,6 +6,7 @@ from seatmap.booking.commands import Status
 from seatmap.checkout.rebuild import limits
 from seatmap.checkout.stores import Stores
 from seatmap.errors import Recovering, SeatmapError
+from seatmap.failpoints import failpoint
 from seatmap.model import Event
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,9 @@ async def announce(stores: Stores, event: Event) -> bool:
         known.on_sale_until_ms,
     )
     try:
+        await failpoint("announce.before_redis")
         await stores.desk.decide(event.id, command)
+        await failpoint("announce.after_redis")
     except Recovering:
         return False  # the rebuild may have read Postgres before
     except SeatmapError as error:

@@ -11,6 +11,7 @@ import logging
 from seatmap.booking import commands
 from seatmap.checkout.stores import Stores
 from seatmap.errors import Refused, SeatmapError
+from seatmap.failpoints import UNDER_WAY_S, during, failpoint
 from seatmap.ledger import events, orders
 from seatmap.ledger.group import GroupCommit
 from seatmap.ledger.orders import Purchase, Verdict
@@ -18,6 +19,12 @@ from seatmap.protocol import Book, Cancel
 
 # Refusals that say something about another order than this one, which is therefore left undecided.
 UNDECIDED = frozenset({"order_reused"})
+
+# By what Redis is told after the buyer was: the failpoints before and after it.
+_FAILPOINTS: dict[type, tuple[str, str]] = {
+    commands.Finish: ("book.after_ack", "book.after_finish"),
+    commands.Cancel: ("cancel.after_ack", "cancel.after_finish"),
+}
 
 FINISH_SECONDS = 0.25  # that a buyer's next command waits at most for Redis to know of the last order
 
@@ -38,16 +45,20 @@ class Checkout:
         Raises Refused once that is written down for ever, Unavailable while it is unknown.
         """
         body = _body_hash(event_id, order)
+        await failpoint("book.before_begin")
         begin = commands.Begin(visitor, order.hold_id, order.order_id.hex, body.hex(), order.seats)
         try:
             begun = await self._stores.desk.decide(event_id, begin, epoch=order.epoch)
         except Refused as refusal:
             if refusal.code in UNDECIDED:
                 raise
+            await failpoint("book.before_refusal")
             verdict = await self._write_down(_purchase(event_id, 0, visitor, order, body), refusal)
+            await failpoint("book.after_refusal")
             if verdict.outcome == "committed":
                 return False
             raise _refused(verdict, refusal) from None
+        await failpoint("book.after_begin")
         purchase = _purchase(event_id, begun.position.epoch, visitor, order, body)
         verdict = await self._ledger.book(purchase)
         if verdict.outcome == "committed":
@@ -57,14 +68,17 @@ class Checkout:
             self._later(event_id, visitor, commands.Finish(order.order_id.hex, orders.FINISHED[standing]))
             return standing == "free"
         # The seats are back in their hold before the buyer is told, so that the next click finds them there.
-        await self._tell_redis(event_id, commands.Finish(order.order_id.hex, verdict.outcome))
+        finish = commands.Finish(order.order_id.hex, verdict.outcome)
+        await self._tell_redis(event_id, finish, "book.before_finish", "book.after_finish")
         if verdict.reason == "wrong_epoch":
             await self._compare_epochs(event_id, purchase.epoch)
         raise _refused(verdict)
 
     async def cancel(self, visitor: str, order: Cancel) -> None:
         """Give an order back. Repeating it answers the same."""
-        gone = await orders.cancel(self._stores.pool, order.order_id, visitor)
+        await failpoint("cancel.before_postgres")
+        gone = await during("cancel.in_postgres", orders.cancel(self._stores.pool, order.order_id, visitor))
+        await failpoint("cancel.after_commit")
         self._later(gone.event_id, visitor, commands.Cancel(order.order_id.hex, visitor, gone.seats))
 
     async def close(self) -> None:
@@ -92,7 +106,9 @@ class Checkout:
             await asyncio.wait({task}, timeout=FINISH_SECONDS)
 
     def _later(self, event_id: int, visitor: str, command: commands.Command) -> None:
-        task = asyncio.get_running_loop().create_task(self._tell_redis(event_id, command))
+        task = asyncio.get_running_loop().create_task(
+            self._tell_redis(event_id, command, *_FAILPOINTS[type(command)])
+        )
         self._finishing[visitor] = task
 
         def forget(done: asyncio.Task[None]) -> None:
@@ -101,9 +117,11 @@ class Checkout:
 
         task.add_done_callback(forget)
 
-    async def _tell_redis(self, event_id: int, command: commands.Command) -> None:
+    async def _tell_redis(self, event_id: int, command: commands.Command, before: str, after: str) -> None:
         try:
+            await failpoint(before, after_s=UNDER_WAY_S)
             await self._stores.desk.decide(event_id, command)
+            await failpoint(after)
         except SeatmapError as error:
             # The verdict stands in Postgres; the resolver or the reconciler brings Redis there.
             log.warning("event %s: %s is left to the resolver: %s", event_id, command, error)

@@ -11,6 +11,7 @@ from uuid import UUID
 from seatmap.booking.commands import Cancel, Command, Settle, Take
 from seatmap.checkout.stores import Stores
 from seatmap.errors import Refused, SeatmapError
+from seatmap.failpoints import failpoint
 from seatmap.ledger import audit_log, box_office, orders
 from seatmap.ledger.pool import connection
 
@@ -40,7 +41,10 @@ class BoxOffice:
                 order_id=order_id,
                 details={"reason": reason, "seats": gone.seats},
             )
+            await failpoint("staff_cancel.before_commit")
+        await failpoint("staff_cancel.after_commit")
         await self._tell(gone.event_id, Cancel(order_id.hex, gone.visitor, gone.seats))
+        await failpoint("staff_cancel.after_finish")
 
     async def mark_paid(self, order_id: UUID) -> None:
         """The money was taken at the door. Refuses with order_not_found or not_unpaid."""
@@ -65,7 +69,9 @@ class BoxOffice:
         if not moves or set(new) & set(old):
             raise Refused("cannot_reseat")
         visitor = await orders.visitor_of(self._stores.pool, order_id)
+        await failpoint("reseat.before_take")
         taken = await self._stores.desk.decide(event_id, Take(order_id.hex, visitor, new))
+        await failpoint("reseat.after_take")
         try:
             async with connection(self._stores.pool) as conn, conn.transaction():
                 await box_office.reseat(conn, order_id, taken.position.epoch, moves)
@@ -78,11 +84,15 @@ class BoxOffice:
                     order_id=order_id,
                     details={"seats": {str(seat): other for seat, other in moves.items()}},
                 )
+                await failpoint("reseat.before_commit")
         except Refused:
             await self._tell(event_id, Settle(order_id.hex, visitor, new, "returned"))
             raise
+        await failpoint("reseat.after_commit")
         await self._tell(event_id, Settle(order_id.hex, visitor, new, "moved"))
+        await failpoint("reseat.after_settle")
         await self._tell(event_id, Cancel(order_id.hex, visitor, old))
+        await failpoint("reseat.after_finish")
 
     async def _tell(self, event_id: int, command: Command) -> None:
         try:

@@ -6,6 +6,7 @@ import msgspec
 
 from seatmap.checkout.rebuild import rebuild
 from seatmap.checkout.stores import Stores
+from seatmap.failpoints import failpoint
 from seatmap.ledger import jobs, orders
 from seatmap.ledger.jobs import Handler
 from seatmap.ledger.pool import Pool, connection
@@ -22,12 +23,16 @@ def canceller(stores: Stores) -> Handler:
     async def cancel_orders(pool: Pool, job_id: int, payload: bytes) -> None:
         event_id = msgspec.json.decode(payload, type=CancelOrders).event_id
         total, done = await orders.count_active(pool, event_id), 0
+        await failpoint("cancel_event.before_chunk")
         while chunk := await orders.cancel_some_of_event(pool, event_id, CHUNK):
             done += chunk
+            await failpoint("cancel_event.after_chunk")
             async with connection(pool) as conn:
                 await jobs.advance(conn, job_id, min(done, total), total)
         # Its epoch was raised when it was cancelled: Redis follows, without anybody's seats.
+        await failpoint("cancel_event.before_rebuild")
         await rebuild(stores, event_id)
+        await failpoint("cancel_event.after_rebuild")
         log.info("event %s is cancelled, with %d orders", event_id, done)
 
     return cancel_orders

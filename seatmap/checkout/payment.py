@@ -16,6 +16,7 @@ from seatmap.checkout.providers.door import Door
 from seatmap.checkout.providers.test_card import TestCard
 from seatmap.checkout.stores import Stores
 from seatmap.errors import Refused, SeatmapError, Unavailable
+from seatmap.failpoints import during, failpoint
 from seatmap.ledger import instance, orders, payments
 from seatmap.ledger.orders import Purchase
 from seatmap.ledger.payments import Late, Message, Payment, Refund, Settled
@@ -73,6 +74,7 @@ class Cashier:
         if payment is None or provider is None:
             return order
         session, url = await provider.begin(payment)
+        await failpoint("pay.after_session")
         await payments.opened(self._stores.pool, payment.id, session, url)
         return msgspec.structs.replace(order, checkout=PaymentPage(payment.provider, url))
 
@@ -81,11 +83,14 @@ class Cashier:
         return await self._settle(name, self.provider(name).verify(headers, body))
 
     async def _settle(self, name: str, message: Message) -> Settled:
-        settled = await payments.settle(self._stores.pool, name, message)
+        await failpoint("pay.before_postgres")
+        settled = await during("pay.in_postgres", payments.settle(self._stores.pool, name, message))
+        await failpoint("pay.after_commit")
         log.info("payment of order %s: %s is %s", settled.order_id, message.outcome, settled.result)
         if settled.standing in _ENDED:
             settle = Settle(settled.order_id.hex, settled.visitor, settled.seats, _ENDED[settled.standing])
             await self._tell(settled.event_id, settle)
+            await failpoint("pay.after_finish")
         if settled.result == "late":
             await self.reseat_late()
         return settled
@@ -122,13 +127,16 @@ class Cashier:
         """The session ends first: what is paid after that is late, and what was paid before is told by it."""
         if payment.session:
             paid = await self.provider(payment.provider).end(payment)
+            await failpoint("pay_expire.after_end")
             if paid is not None:
                 await self._settle(payment.provider, paid)
                 return False
         gone = await payments.expire(self._stores.pool, payment.order_id)
         if gone is None:
             return False
+        await failpoint("pay_expire.after_commit")
         await self._tell(gone.event_id, Settle(payment.order_id.hex, gone.visitor, gone.seats, "freed"))
+        await failpoint("pay_expire.after_finish")
         return True
 
     async def send_refunds(self) -> int:
@@ -136,7 +144,9 @@ class Cashier:
         done = 0
         for refund in await payments.refunds_to_send(self._stores.pool):
             try:
+                await failpoint("refund.before_send")
                 await self.provider(refund.provider).refund(refund)
+                await failpoint("refund.after_send")
             except Unavailable as error:
                 log.warning("refund %s is sent again later: %s", refund.id, error)
                 continue
@@ -174,15 +184,19 @@ class Cashier:
             except Refused as refusal:
                 if refusal.code != "in_checkout":  # an earlier try came as far as BEGIN, which will know it
                     raise
+            await failpoint("pay_late.after_hold")
             begin = Begin(visitor, hold_id, late.order_id.hex, _body(late).hex(), late.seats)
             begun = await decide(late.event_id, begin)
+            await failpoint("pay_late.after_begin")
         except Refused as refusal:
             await self._refuse_late(late, refusal.code)
             return
         outcome = await payments.reseat_late(self._stores.pool, late, _purchase(late, begun.position.epoch))
+        await failpoint("pay_late.after_commit")
         log.info("late payment %s: %s", late.payment_id, outcome)
         verdict = "confirmed" if outcome == "committed" else outcome
         await self._tell(late.event_id, Finish(late.order_id.hex, verdict))
+        await failpoint("pay_late.after_finish")
 
     async def _refuse_late(self, late: Late, why: str) -> None:
         """Redis alone refuses nobody: an earlier try may have been booked."""

@@ -10,6 +10,7 @@ from seatmap.booking.state import Limits
 from seatmap.checkout.stores import Stores
 from seatmap.config import Settings
 from seatmap.errors import Recovering, Refused
+from seatmap.failpoints import failpoint
 from seatmap.ledger import events
 from seatmap.ledger.events import Occupied
 from seatmap.model import Event, Status
@@ -45,17 +46,23 @@ async def rebuild(stores: Stores, event_id: int) -> Rebuilt | None:
     The epoch is raised in Postgres first: from then on no order that began before can commit, so what is
     read afterwards is complete. None where a later rebuild was faster.
     """
+    await failpoint("rebuild.before_mark")
     await stores.state.mark_rebuilding(event_id)
+    await failpoint("rebuild.after_mark")
     epoch = await events.raise_epoch(stores.pool, event_id)
+    await failpoint("rebuild.after_epoch")
     event = await events.get(stores.pool, event_id)
     if event is None:
         raise Refused("event_not_found")
     occupied = await events.occupied(stores.pool, event_id)
+    await failpoint("rebuild.after_read")
     statuses, owners = _layout(event.seat_count, occupied)
     run_id = await stores.state.stage(event_id, epoch, statuses, owners)
+    await failpoint("rebuild.after_stage")
     swapped = await stores.state.swap(
         event_id, epoch, run_id, limits(event, stores.settings), _claims(occupied)
     )
+    await failpoint("rebuild.after_swap")
     if swapped is None:
         return None
     log.info("event %s was rebuilt: epoch %s, holds kept %s, lost %s", event_id, epoch, *swapped)

@@ -8,6 +8,7 @@ from msgspec import Struct
 from seatmap.booking.commands import Command, Repair, Settle
 from seatmap.checkout.stores import Stores
 from seatmap.errors import SeatmapError
+from seatmap.failpoints import failpoint
 from seatmap.ledger import events, orders
 from seatmap.model import Status
 
@@ -81,7 +82,10 @@ async def repair(stores: Stores, event_id: int, found: list[Difference]) -> int:
     done = 0
     for difference in found:
         try:
-            answer = await stores.desk.decide(event_id, await _correction(stores, difference))
+            correction = await _correction(stores, difference)
+            await failpoint("reconcile.before_repair")
+            answer = await stores.desk.decide(event_id, correction)
+            await failpoint("reconcile.after_repair")
         except SeatmapError:
             continue  # the next round looks again
         done += answer.word == "OK"

@@ -7,6 +7,7 @@ from seatmap.booking.commands import Finish
 from seatmap.booking.state import Undecided
 from seatmap.checkout.stores import Stores
 from seatmap.errors import SeatmapError
+from seatmap.failpoints import failpoint
 from seatmap.ledger import orders
 
 log = logging.getLogger(__name__)
@@ -18,8 +19,11 @@ async def resolve(stores: Stores, event_id: int) -> int:
     settled = 0
     for order in found:
         try:
+            await failpoint("resolve.before_tombstone")
             verdict = await _verdict(stores, event_id, order)
+            await failpoint("resolve.before_finish")
             await stores.desk.decide(event_id, Finish(order.order_id, verdict))
+            await failpoint("resolve.after_finish")
         except SeatmapError as error:
             log.warning("order %s stays undecided: %s", order.order_id, error)
         else:

@@ -14,6 +14,7 @@ from seatmap.changes import indexes
 from seatmap.checkout.announce import announce
 from seatmap.checkout.stores import Stores
 from seatmap.errors import Refused, SeatmapError, Unavailable
+from seatmap.failpoints import failpoint
 from seatmap.ledger import audit_log, seats, staff_events
 from seatmap.ledger.staff_events import StaffEvent
 
@@ -56,6 +57,7 @@ async def edit_seats(
             staff = await staff_events.get(stores.pool, event_id)
             _check(staff, chosen, edit)
             taken = await _take_off(stores, staff, chosen, edit)
+            await failpoint("edit_seats.after_take_off")
             edited = await _write(stores, staff, taken, edit, user_id)
             if edited is not None:
                 return edited
@@ -111,6 +113,8 @@ async def _write(
             event_id=event_id,
             details={"to": edit, "seats": sorted(changed)[:1000], "count": len(changed)},
         )
+        await failpoint("edit_seats.before_commit")
+    await failpoint("edit_seats.after_commit")
     if staff.event.status != "draft":
         await _put_back(stores, event_id, sorted(offered))
         if edit.category_id is not None:

@@ -12,6 +12,7 @@ import asyncpg
 import msgspec
 
 from seatmap.errors import Unavailable
+from seatmap.failpoints import during, failpoint
 from seatmap.ledger import orders
 from seatmap.ledger.orders import Purchase, Verdict
 from seatmap.ledger.pool import connection
@@ -116,7 +117,10 @@ class GroupCommit:
 
     async def _book(self, event_id: int, batch: Sequence[Purchase]) -> dict[UUID, Verdict]:
         async with connection(self._pool) as conn:
-            return await orders.book(conn, event_id, batch, self._pay_s)
+            await failpoint("book.before_postgres")
+            verdicts = await during("book.in_postgres", orders.book(conn, event_id, batch, self._pay_s))
+        await failpoint("book.after_commit")
+        return verdicts
 
     async def _answer(self, batch: list[_Waiting], verdicts: dict[UUID, Verdict]) -> None:
         absent: list[_Waiting] = []

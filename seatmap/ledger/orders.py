@@ -11,6 +11,7 @@ import asyncpg
 from msgspec import Struct
 
 from seatmap.errors import Refused
+from seatmap.failpoints import failpoint
 from seatmap.ledger.pool import connection
 from seatmap.model import BookedSeat, Order, PaymentPage
 
@@ -127,6 +128,7 @@ async def _decide(
             outcome,
             reason,
         )
+    await failpoint("verdict.after_insert")
     # A second statement, after the first was committed: the first may have waited for a booking in flight,
     # which its own snapshot cannot see.
     decided = await verdict(pool, order_id, visitor, body_hash)

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from seatmap.checkout.announce import announce
 from seatmap.errors import Refused
+from seatmap.failpoints import failpoint
 from seatmap.ledger import audit_log, categories, events, jobs, plans, staff_events
 from seatmap.ledger.events import NewEvent, Price
 from seatmap.ledger.pool import connection
@@ -241,6 +242,7 @@ async def _publish(conn: Any, event_id: int) -> None:
 
 async def _cancel(conn: Any, event_id: int) -> None:
     await events.cancel_within(conn, event_id)
+    await failpoint("cancel_event.before_commit")
 
 
 async def _check_seats(conn: Any, event_id: int) -> None:

@@ -10,6 +10,7 @@ from seatmap.checkout.rebuild import open_event
 from seatmap.checkout.resolve import resolve
 from seatmap.checkout.stores import Stores
 from seatmap.errors import Refused, SeatmapError, Unavailable
+from seatmap.failpoints import failpoint
 from seatmap.ledger import events, staff_events
 from seatmap.ledger.staff_events import DELETED
 from seatmap.live.feed import Feed
@@ -41,7 +42,10 @@ class _Source:
         return await self._stores.state.replay(event_id, since)
 
     async def head(self, event_id: int) -> Position:
-        return (await self._stores.desk.decide(event_id, Expire(SWEEP_MAX))).position
+        await failpoint("sweep.before")
+        answer = await self._stores.desk.decide(event_id, Expire(SWEEP_MAX))
+        await failpoint("sweep.after")
+        return answer.position
 
 
 class Rooms:

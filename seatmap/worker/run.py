@@ -14,6 +14,7 @@ from seatmap.checkout.resolve import resolve
 from seatmap.checkout.stores import Stores, open_stores
 from seatmap.config import Settings
 from seatmap.errors import Recovering, SeatmapError
+from seatmap.failpoints import failpoint
 from seatmap.ledger import events
 from seatmap.ledger.tasks import CANCEL_ORDERS
 from seatmap.tasks import end
@@ -67,7 +68,9 @@ class Worker:
     async def _sweep(self) -> None:
         for event_id in self._events:
             try:
+                await failpoint("sweep.before")
                 await self._stores.desk.decide(event_id, Expire(SWEEP_MAX))
+                await failpoint("sweep.after")
             except Recovering:
                 await open_event(self._stores, event_id)
 
