@@ -9,7 +9,7 @@ from seatmap.model import Change, Mine
 from seatmap.protocol import seats_of
 
 _HEADER = struct.Struct("<IIII")  # epoch, version before, version after, how many seats
-_touched = msgspec.msgpack.Decoder(tuple[tuple[str, str, tuple[str, ...]], ...])
+_touched = msgspec.msgpack.Decoder(list[str])
 
 
 def decode(entry: bytes) -> Change:
@@ -22,7 +22,10 @@ def decode(entry: bytes) -> Change:
         since=since,
         to=to,
         seats=seats_of(seats),
-        touched=tuple((visitor, reason, mine(fields)) for visitor, reason, fields in private),
+        touched=tuple(
+            (visitor, reason, mine(words.split(" ")))
+            for visitor, reason, words in zip(private[::3], private[1::3], private[2::3], strict=True)
+        ),
     )
 
 

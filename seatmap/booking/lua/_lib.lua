@@ -5,6 +5,7 @@
 
 local META, SEATS, OWNERS, HOLDS, VISITORS, EXPIRY, ORDERS, PENDING, LOG, CHANNEL = unpack(KEYS)
 local AVAILABLE, HELD, BOOKED, BLOCKED = 0, 1, 2, 3
+local ABSENT = {} -- in a journal, which cannot hold nil
 local SENTINEL = '-' -- keeps a key from vanishing; never a hold, visitor or order id
 
 local meta = {}
@@ -19,18 +20,6 @@ local function int(number) return string.format('%d', number) end
 local server_now = clock()
 local now = math.max(server_now, meta.floor or 0) -- never behind what the event has seen
 
-local function split(text, separator)
-  local parts, from = {}, 1
-  while true do
-    local at = string.find(text, separator, from, true)
-    if not at then break end
-    parts[#parts + 1] = string.sub(text, from, at - 1)
-    from = at + 1
-  end
-  parts[#parts + 1] = string.sub(text, from)
-  return parts
-end
-
 local function numbers(text)
   local list = {}
   for digits in string.gmatch(text, '%d+') do list[#list + 1] = tonumber(digits) end
@@ -39,7 +28,14 @@ end
 
 -- ---- the overlay ----------------------------------------------------------------------------------
 
-local journal = {} -- undoes the command being decided, should its rule fail
+local journal = {} -- undoes the command being decided, should its rule fail: table, field, what was there before …
+
+local function note(cells, field)
+  local place = #journal
+  journal[place + 1] = cells
+  journal[place + 2] = field
+  journal[place + 3] = cells[field] == nil and ABSENT or cells[field]
+end
 
 -- A lazily read table over Redis. `get` answers false for what is absent; `set` false removes.
 local function overlay(load)
@@ -54,9 +50,12 @@ local function overlay(load)
     return value
   end
   function self.set(key, value)
-    journal[#journal + 1] = { seen, key, self.get(key), dirty, dirty[key] }
+    note(seen, key)
     seen[key] = value
-    dirty[key] = true
+    if not dirty[key] then
+      note(dirty, key)
+      dirty[key] = true
+    end
   end
   return self
 end
@@ -71,8 +70,8 @@ local pending = overlay(function() return false end)
 local holds = overlay(function(id)
   local text = redis.call('HGET', HOLDS, id)
   if not text or id == SENTINEL then return false end
-  local part = split(text, '|')
-  return { visitor = part[1], deadline = tonumber(part[2]), extended = part[3] == '1', seats = numbers(part[4]) }
+  local visitor, deadline, extended, list = string.match(text, '^([^|]*)|(%d+)|([01])|([%d,]*)$')
+  return { visitor = visitor, deadline = tonumber(deadline), extended = extended == '1', seats = numbers(list) }
 end)
 local function hold_text(hold)
   return table.concat({ hold.visitor, int(hold.deadline), hold.extended and '1' or '0', table.concat(hold.seats, ',') }, '|')
@@ -81,9 +80,10 @@ end
 local orders = overlay(function(id)
   local text = redis.call('HGET', ORDERS, id)
   if not text or id == SENTINEL then return false end
-  local part = split(text, '|')
-  return { visitor = part[1], hold_id = part[2], deadline = tonumber(part[3]), extended = part[4] == '1',
-    body = part[5], seats = numbers(part[6]) }
+  local visitor, hold_id, deadline, extended, body, list =
+    string.match(text, '^([^|]*)|([^|]*)|(%d+)|([01])|([^|]*)|([%d,]*)$')
+  return { visitor = visitor, hold_id = hold_id, deadline = tonumber(deadline), extended = extended == '1',
+    body = body, seats = numbers(list) }
 end)
 local function order_text(order)
   return table.concat({ order.visitor, order.hold_id, int(order.deadline), order.extended and '1' or '0',
@@ -93,8 +93,8 @@ end
 local visitors = overlay(function(id)
   local text = redis.call('HGET', VISITORS, id)
   if not text or id == SENTINEL then return { count = 0, hold_id = '', order_id = '' } end
-  local part = split(text, '|')
-  return { count = tonumber(part[1]), hold_id = part[2], order_id = part[3] }
+  local count, hold_id, order_id = string.match(text, '^(%d+)|([^|]*)|([^|]*)$')
+  return { count = tonumber(count), hold_id = hold_id, order_id = order_id }
 end)
 local function visitor_text(visitor)
   if visitor.count == 0 and visitor.hold_id == '' and visitor.order_id == '' then return false end
@@ -107,14 +107,14 @@ local version = meta.version or 0 -- of the last change decided so far
 local touched = {} -- visitor → why what is theirs changed; they are told
 
 local function touch(visitor, reason)
-  journal[#journal + 1] = { touched, visitor, touched[visitor] }
+  note(touched, visitor)
   touched[visitor] = reason
 end
 
 local announced = {} -- fields of meta that a command changed
 local function set_meta(field, value)
-  journal[#journal + 1] = { meta, field, meta[field] }
-  journal[#journal + 1] = { announced, field, announced[field] }
+  note(meta, field)
+  note(announced, field)
   meta[field] = value
   announced[field] = value
 end
@@ -188,21 +188,28 @@ local function on_sale()
   return meta.status == 'published' and now >= meta.from and now < meta['until']
 end
 
--- What is a visitor's, as fields: hold_id ('-' for none), ms left, extendable, seats, order_id, its seats.
+-- What is a visitor's, as words: hold_id ('-' for none), ms left, extendable, seats, order_id, its seats. The reply and
+-- the change entry say the same, so it is kept for as long as it is made of the same records.
+local said = {}
 local function mine(id)
   local visitor = visitors.get(id)
   local hold = visitor.hold_id ~= '' and holds.get(visitor.hold_id) or nil
   local order = visitor.order_id ~= '' and orders.get(visitor.order_id) or nil
-  return {
-    hold and visitor.hold_id or '-',
-    hold and int(math.max(hold.deadline - now, 0)) or '0',
-    hold and not hold.extended and meta.extension > 0 and '1' or '0',
-    hold and table.concat(hold.seats, ',') or '',
-    order and visitor.order_id or '-',
-    order and table.concat(order.seats, ',') or '',
-  }
+  local last = said[id]
+  if not (last and last.visitor == visitor and last.hold == hold and last.order == order) then
+    last = { visitor = visitor, hold = hold, order = order, words = table.concat({
+      hold and visitor.hold_id or '-',
+      hold and int(math.max(hold.deadline - now, 0)) or '0',
+      hold and not hold.extended and meta.extension > 0 and '1' or '0',
+      hold and table.concat(hold.seats, ',') or '',
+      order and visitor.order_id or '-',
+      order and table.concat(order.seats, ',') or '',
+    }, ' ') }
+    said[id] = last
+  end
+  return last.words
 end
 
-local function ok_mine(visitor) return 'OK ' .. table.concat(mine(visitor), ' ') end
+local function ok_mine(visitor) return 'OK ' .. mine(visitor) end
 
 local rules = {}

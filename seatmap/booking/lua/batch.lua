@@ -21,10 +21,10 @@ for i = 4, #ARGV do
       return rules[command[1]](command)
     end)
     if not done then
-      for k = #journal, 1, -1 do
-        local undo = journal[k]
-        undo[1][undo[2]] = undo[3]
-        if undo[4] then undo[4][undo[2]] = undo[5] end
+      for k = #journal - 2, 1, -3 do
+        local before = journal[k + 2]
+        if before == ABSENT then before = nil end
+        journal[k][journal[k + 1]] = before
       end
       reply = 'FAILED ' .. tostring(type(reply) == 'table' and reply.err or reply)
     elseif #journal > 0 then
@@ -72,7 +72,8 @@ local function write_zset(key, cells)
   in_chunks('ZREM', key, gone)
 end
 
--- epoch, version before, version after, how many seats; then u32 seat << 8 | status; then who was touched.
+-- epoch, version before, version after, how many seats; then u32 seat << 8 | status; then in turn who was touched,
+-- why, and what is theirs.
 local function change_entry()
   local public, count = {}, 0
   for seat in pairs(seats.dirty) do
@@ -80,7 +81,12 @@ local function change_entry()
     public[count] = struct.pack('<I4', seat * 256 + seats.get(seat))
   end
   local private = {}
-  for visitor, reason in pairs(touched) do private[#private + 1] = { visitor, reason, mine(visitor) } end
+  for visitor, reason in pairs(touched) do
+    local place = #private
+    private[place + 1] = visitor
+    private[place + 2] = reason
+    private[place + 3] = mine(visitor)
+  end
   return struct.pack('<I4I4I4I4', meta.epoch, first, version, count) .. table.concat(public) .. cmsgpack.pack(private)
 end
 

@@ -6,7 +6,7 @@
 local ms = command[2]
 local latest = now + meta.ttl + meta.extension
 local prolonged = 0
-for _, hold_id in ipairs(split(command[3], ',')) do
+for hold_id in string.gmatch(command[3], '[^,]+') do
   local hold = holds.get(hold_id)
   if hold and lives(hold) then
     local deadline = math.min(hold.deadline + ms, latest)
