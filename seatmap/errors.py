@@ -170,6 +170,12 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "payment_not_found": (404, "No such payment", "There is no payment of this session."),
     "payment_closed": (409, "Not open any more", "This payment is not open any more."),
     "not_unpaid": (409, "Nothing to pay", "There is nothing to be paid at the door for this order."),
+    "not_stuck": (409, "Nothing is stuck", "The money of this order is where it should be, or on its way."),
+    "refund_not_owed": (
+        409,
+        "Not to be paid out",
+        "Not all of these refunds wait to be handed out; load the order again, then look.",
+    ),
     "cannot_reseat": (
         409,
         "Cannot move there",

@@ -12,7 +12,7 @@ from seatmap.booking.commands import Cancel, Command, Settle, Take
 from seatmap.checkout.stores import Stores
 from seatmap.errors import Refused, SeatmapError
 from seatmap.failpoints import failpoint
-from seatmap.ledger import audit_log, box_office, orders
+from seatmap.ledger import audit_log, box_office, money_by_hand, orders
 from seatmap.ledger.pool import connection
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,39 @@ class BoxOffice:
                 event_id=event_id,
                 order_id=order_id,
                 details={},
+            )
+
+    async def retry_payment(self, order_id: UUID) -> None:
+        """Makes due again what is stuck of an order's money; the cashier does the rest. May be repeated.
+
+        Refuses with order_not_found or not_stuck.
+        """
+        async with connection(self._stores.pool) as conn, conn.transaction():
+            done = await money_by_hand.retry(conn, order_id)
+            await audit_log.record(
+                conn,
+                user_id=self._user_id,
+                verb="retry_payment",
+                object="order",
+                event_id=done.event_id,
+                order_id=order_id,
+                details={"refunds_again": done.again, "given_back": done.back, "seats": done.seats},
+            )
+        if done.seats:
+            await self._tell(done.event_id, Settle(order_id.hex, done.visitor, done.seats, "freed"))
+
+    async def pay_out(self, order_id: UUID, refund_ids: tuple[int, ...]) -> None:
+        """Refunds were handed out at the door. Refuses with order_not_found or refund_not_owed."""
+        async with connection(self._stores.pool) as conn, conn.transaction():
+            paid = await money_by_hand.pay_out(conn, order_id, refund_ids, self._user_id)
+            await audit_log.record(
+                conn,
+                user_id=self._user_id,
+                verb="pay_out",
+                object="order",
+                event_id=paid.event_id,
+                order_id=order_id,
+                details={"refunds": refund_ids, "amount": paid.amount, "currency": paid.currency},
             )
 
     async def reseat(self, event_id: int, order_id: UUID, moves: Mapping[int, int]) -> None:

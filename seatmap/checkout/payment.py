@@ -8,6 +8,7 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
+from uuid import UUID
 
 import msgspec
 
@@ -157,6 +158,14 @@ class Cashier:
             await payments.refund_ended(self._stores.pool, refund.id, done=True)
             done += 1
         return done
+
+    async def retry(self, order_id: UUID) -> None:
+        """The beat of one order, now. Raises Unavailable, which says what does not answer."""
+        for payment in await payments.overdue(self._stores.pool, order_id):
+            await self._expire(payment)
+        for late in await payments.late(self._stores.pool, order_id):
+            await self._reseat_late(late)
+        await self.send_refunds()
 
     # ---- late payments (PROTOCOL rule 14) ----
 

@@ -9,13 +9,18 @@ import asyncpg
 from msgspec import UNSET, Struct, UnsetType
 
 from seatmap.errors import Refused
+from seatmap.ledger import money_by_hand
+from seatmap.ledger.money_by_hand import STUCK, TO_PAY_OUT, RefundRecord
 from seatmap.ledger.orders import read_orders
 from seatmap.ledger.pool import connection
 from seatmap.model import Order
 
 
 class PaymentRecord(Struct, frozen=True, kw_only=True):
-    """A payment; `refunded` is what goes or went back of it, in minor units."""
+    """A payment; `refunded` is what goes or went back of it, in minor units.
+
+    `received` is what came, where that was another sum or currency than was asked for.
+    """
 
     id: int
     provider: str
@@ -23,21 +28,32 @@ class PaymentRecord(Struct, frozen=True, kw_only=True):
     amount: int
     refunded: int
     currency: str
+    received: int | None
+    received_currency: str | None
     created_at: datetime
     updated_at: datetime
+    refunds: list[RefundRecord]
 
 
 class AdminOrder(Order, frozen=True, kw_only=True):
-    """An order with what its buyer does not see. `stuck`: its money needs a person. Lists have no payments."""
+    """An order with what its buyer does not see. Lists have no payments.
+
+    `stuck`: its money is where it should not stay, `retry-payment` tries again. `to_pay_out`: what the box office
+    has to hand out, in minor units; `pay-out` says that it did.
+    """
 
     stuck: bool
+    to_pay_out: int
     cancel_reason: str
     payments: list[PaymentRecord] | UnsetType = UNSET
     history: list[Any] | UnsetType = UNSET
 
 
 class Filter(Struct, frozen=True, kw_only=True):
-    """Which orders; what is empty does not matter. `after` is the last order of the list before."""
+    """Which orders; what is empty does not matter. `after` is the last order of the list before.
+
+    `stuck`: those whose money needs a person, to try again or to hand it out.
+    """
 
     q: str = ""
     event_id: int | None = None
@@ -48,29 +64,12 @@ class Filter(Struct, frozen=True, kw_only=True):
     limit: int = 50
 
 
-# Money that waits for a person, or for longer than it should: nobody took it, nobody gave it back.
-STUCK = """
-    EXISTS (
-        SELECT FROM payments p WHERE p.order_id = o.id AND (
-            p.status = 'stuck'
-            OR p.status = 'authorized' AND p.updated_at < now() - interval '1 hour'
-            OR o.status = 'pending' AND o.pay_by < now() - interval '10 minutes'
-            OR p.reseat_order_id IS NOT NULL AND p.updated_at < now() - interval '2 minutes'
-            OR EXISTS (
-                SELECT FROM refunds r WHERE r.payment_id = p.id AND (
-                    r.status = 'failed' OR r.status <> 'done' AND r.created_at < now() - interval '10 minutes')
-            )
-        )
-    )
-"""
-
-
 async def listed(pool: asyncpg.Pool, wanted: Filter) -> list[AdminOrder]:
     """Orders, the newest first."""
     async with connection(pool) as conn:
         rows = await conn.fetch(
             f"""
-            SELECT o.id, o.cancel_reason, {STUCK} AS stuck FROM orders o
+            SELECT o.id, o.cancel_reason, {STUCK} AS stuck, {TO_PAY_OUT} AS to_pay_out FROM orders o
             WHERE o.deleted_at IS NULL
                 AND ($1 = '' OR strpos(lower(o.name), lower($1)) > 0 OR strpos(lower(o.email), lower($1)) > 0
                     OR o.id::text = lower($1) OR right(o.id::text, 8) = lower($1)
@@ -79,7 +78,7 @@ async def listed(pool: asyncpg.Pool, wanted: Filter) -> list[AdminOrder]:
                         WHERE b.order_id = o.id AND strpos(lower(s.label), lower($1)) > 0))
                 AND ($2::bigint IS NULL OR o.event_id = $2)
                 AND ($3 = '' OR o.status = $3) AND ($4 = '' OR o.payment_status = $4)
-                AND (NOT $5 OR {STUCK})
+                AND (NOT $5 OR {STUCK} OR {TO_PAY_OUT} > 0)
                 AND ($6::uuid IS NULL
                     OR (o.created_at, o.id) < (SELECT created_at, id FROM orders WHERE id = $6))
             ORDER BY o.created_at DESC, o.id DESC LIMIT $7
@@ -100,7 +99,10 @@ async def get(pool: asyncpg.Pool, order_id: UUID) -> AdminOrder:
     """One order with its payments. Refuses with order_not_found."""
     async with connection(pool) as conn:
         row = await conn.fetchrow(
-            f"SELECT o.cancel_reason, {STUCK} AS stuck FROM orders o WHERE o.id = $1 AND o.deleted_at IS NULL",
+            f"""
+            SELECT o.cancel_reason, {STUCK} AS stuck, {TO_PAY_OUT} AS to_pay_out
+            FROM orders o WHERE o.id = $1 AND o.deleted_at IS NULL
+            """,
             order_id,
         )
         if row is None:
@@ -108,18 +110,23 @@ async def get(pool: asyncpg.Pool, order_id: UUID) -> AdminOrder:
         (order,) = await read_orders(conn, [order_id])
         paid = await conn.fetch(
             """
-            SELECT id, provider, status, amount, currency, created_at, updated_at,
+            SELECT id, provider, status, amount, currency, received, received_currency, created_at, updated_at,
                 (SELECT coalesce(sum(r.amount), 0)::bigint FROM refunds r WHERE r.payment_id = p.id) AS refunded
             FROM payments p WHERE order_id = $1 ORDER BY id
             """,
             order_id,
         )
-    return _admin_order(order, row, payments=[PaymentRecord(**payment) for payment in paid])
+        records = [
+            PaymentRecord(**payment, refunds=await money_by_hand.of_payment(conn, payment["id"]))
+            for payment in paid
+        ]
+    return _admin_order(order, row, payments=records)
 
 
 def _admin_order(order: Order, row: Mapping[str, Any], **more: Any) -> AdminOrder:
     fields = {name: getattr(order, name) for name in Order.__struct_fields__}
-    return AdminOrder(**fields, stuck=row["stuck"], cancel_reason=row["cancel_reason"], **more)
+    told = {name: row[name] for name in ("stuck", "to_pay_out", "cancel_reason")}
+    return AdminOrder(**fields, **told, **more)
 
 
 async def mark_paid(conn: Any, order_id: UUID) -> int:

@@ -155,11 +155,18 @@ async def settle(pool: asyncpg.Pool, provider: str, message: Message) -> Settled
     )
 
 
-async def overdue(pool: asyncpg.Pool, limit: int = 100) -> list[Payment]:
-    """Payments of pending orders whose time is over, the oldest first. One clock, Postgres', sets and reads it."""
+async def overdue(pool: asyncpg.Pool, order_id: UUID | None = None, limit: int = 100) -> list[Payment]:
+    """Payments of pending orders whose time is over, the oldest first; of one order where given.
+
+    One clock, Postgres', sets and reads it.
+    """
     async with connection(pool) as conn:
         rows = await conn.fetch(
-            f"{_PAYMENT} WHERE o.status = 'pending' AND o.pay_by < now() ORDER BY o.pay_by LIMIT {limit:d}"
+            f"""
+            {_PAYMENT} WHERE o.status = 'pending' AND o.pay_by < now() AND ($1::uuid IS NULL OR o.id = $1)
+            ORDER BY o.pay_by LIMIT {limit:d}
+            """,
+            order_id,
         )
     return [_payment(row) for row in rows]
 
@@ -174,8 +181,8 @@ async def expire(pool: asyncpg.Pool, order_id: UUID) -> orders.Cancelled | None:
 # ---- late payments ----
 
 
-async def late(pool: asyncpg.Pool, limit: int = 100) -> list[Late]:
-    """Late payments whose seats may be tried again, the oldest first."""
+async def late(pool: asyncpg.Pool, order_id: UUID | None = None, limit: int = 100) -> list[Late]:
+    """Late payments whose seats may be tried again, the oldest first; of one order where given."""
     async with connection(pool) as conn:
         rows = await conn.fetch(
             f"""
@@ -183,8 +190,10 @@ async def late(pool: asyncpg.Pool, limit: int = 100) -> list[Late]:
                 o.name, o.email, p.amount, extract(epoch FROM now() - p.updated_at)::float8 AS age_s,
                 (SELECT array_agg(b.seat ORDER BY b.seat) FROM bookings b WHERE b.order_id = o.id) AS seats
             FROM payments p JOIN orders o ON o.id = p.order_id
-            WHERE p.status = 'captured' AND p.reseat_order_id IS NOT NULL ORDER BY p.id LIMIT {limit:d}
-            """
+            WHERE p.status = 'captured' AND p.reseat_order_id IS NOT NULL AND ($1::uuid IS NULL OR o.id = $1)
+            ORDER BY p.id LIMIT {limit:d}
+            """,
+            order_id,
         )
     return [
         Late(**{**row, "order_id": UUID(int=row["order_id"].int), "seats": tuple(row["seats"])})

@@ -6,6 +6,7 @@ from uuid import UUID
 from msgspec import Meta, Struct, structs
 
 from seatmap.checkout.box_office import BoxOffice
+from seatmap.checkout.payment import Cashier
 from seatmap.checkout.stores import Stores
 from seatmap.errors import Refused
 from seatmap.ledger import audit_log, box_office, mails
@@ -17,6 +18,8 @@ from seatmap.web.endpoint import Access, Call, Endpoint, Handle
 from seatmap.web.order_letter import confirmation
 
 HISTORY_SHOWN_MAX = 200
+PATH, ONE = "/api/admin/orders", "/api/admin/orders/{order_id}"
+GONE = ("order_not_found", "order_not_active")
 
 Text = Annotated[str, Meta(max_length=200, pattern="^[^\\x00]*$")]
 SeatIndex = Annotated[int, Meta(ge=0, lt=1 << 20)]
@@ -63,68 +66,91 @@ class ReseatBody(Struct, frozen=True, forbid_unknown_fields=True):
     seats: Moves
 
 
+class PayOutBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which refunds were handed out, by their ids."""
+
+    refunds: Annotated[tuple[Annotated[int, Meta(ge=1, lt=1 << 53)], ...], Meta(min_length=1, max_length=100)]
+
+
 class Nothing(Struct, frozen=True):
     """No more to say."""
+
+
+def _act(
+    verb: str, handle: Handle, summary: str, body: type | None, *refuses: str, **example: object
+) -> Endpoint:
+    return Endpoint(
+        method="POST",
+        path=f"{ONE}/{verb}",
+        handle=handle,
+        access=Access.box_office,
+        tag="box office",
+        summary=summary,
+        body=body,
+        answer=Nothing if verb == "resend" else AdminOrder,
+        refuses=refuses,
+        example=example if body else None,
+    )
+
+
+def _read(at: str, handle: Handle, summary: str, answer: type, query: type | None = None) -> Endpoint:
+    return Endpoint(
+        method="GET",
+        path=at,
+        handle=handle,
+        access=Access.viewer,
+        tag="box office",
+        summary=summary,
+        query=query,
+        answer=answer,
+        refuses=() if query else ("order_not_found",),
+    )
 
 
 class OrderDesk:
     """Handles the endpoints."""
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Stores, cashier: Cashier) -> None:
         self._stores = stores
+        self._cashier = cashier
 
     def endpoints(self) -> list[Endpoint]:
         """All of them."""
-        path, one = "/api/admin/orders", "/api/admin/orders/{order_id}"
-        gone = ("order_not_found", "order_not_active")
-
-        def act(
-            verb: str, handle: Handle, summary: str, body: type | None, *refuses: str, **example: object
-        ) -> Endpoint:
-            return Endpoint(
-                method="POST",
-                path=f"{one}/{verb}",
-                handle=handle,
-                access=Access.box_office,
-                tag="box office",
-                summary=summary,
-                body=body,
-                answer=Nothing if verb == "resend" else AdminOrder,
-                refuses=refuses,
-                example=example if body else None,
-            )
-
-        def read(at: str, handle: Handle, summary: str, answer: type, query: type | None = None) -> Endpoint:
-            return Endpoint(
-                method="GET",
-                path=at,
-                handle=handle,
-                access=Access.viewer,
-                tag="box office",
-                summary=summary,
-                query=query,
-                answer=answer,
-                refuses=() if query else ("order_not_found",),
-            )
-
         taken = ("seat_taken", "seat_blocked", "seat_out_of_range", "seat_repeated", "not_on_sale")
         return [
-            read(path, self.list, "The orders", AdminOrders, OrdersQuery),
-            read(one, self.show, "One order, with its payments and its history", AdminOrder),
-            act("cancel", self.cancel, "Cancel an order", CancelBody, *gone, reason="Asked by phone"),
-            act("refund", self.refund, "Take some seats back", RefundBody, *gone, seats=[4], reason="Ill"),
-            act(
+            _read(PATH, self.list, "The orders", AdminOrders, OrdersQuery),
+            _read(ONE, self.show, "One order, with its payments and its history", AdminOrder),
+            _act("cancel", self.cancel, "Cancel an order", CancelBody, *GONE, reason="Asked by phone"),
+            _act("refund", self.refund, "Take some seats back", RefundBody, *GONE, seats=[4], reason="Ill"),
+            _act(
                 "reseat",
                 self.reseat,
                 "Move to other seats",
                 ReseatBody,
-                *gone,
+                *GONE,
                 *taken,
                 "cannot_reseat",
                 seats={"4": 9},
             ),
-            act("mark-paid", self.mark_paid, "Paid at the door", None, "order_not_found", "not_unpaid"),
-            act("resend", self.resend, "Mail the confirmation again", None, *gone),
+            _act("mark-paid", self.mark_paid, "Paid at the door", None, "order_not_found", "not_unpaid"),
+            _act(
+                "retry-payment",
+                self.retry_payment,
+                "Try again what is stuck of its money",
+                None,
+                "order_not_found",
+                "not_stuck",
+            ),
+            _act(
+                "pay-out",
+                self.pay_out,
+                "Refunds of what was paid at the door were handed out",
+                PayOutBody,
+                "order_not_found",
+                "refund_not_owed",
+                refunds=[7],
+            ),
+            _act("resend", self.resend, "Mail the confirmation again", None, *GONE),
         ]
 
     async def list(self, call: Call) -> AdminOrders:
@@ -175,6 +201,17 @@ class OrderDesk:
     async def mark_paid(self, call: Call) -> AdminOrder:
         order_id = _order_id(call.request.path_params["order_id"])
         await BoxOffice(self._stores, who(call)).mark_paid(order_id)
+        return await self._order(order_id)
+
+    async def retry_payment(self, call: Call) -> AdminOrder:
+        order_id = _order_id(call.request.path_params["order_id"])
+        await BoxOffice(self._stores, who(call)).retry_payment(order_id)
+        await self._cashier.retry(order_id)
+        return await self._order(order_id)
+
+    async def pay_out(self, call: Call) -> AdminOrder:
+        order_id = _order_id(call.request.path_params["order_id"])
+        await BoxOffice(self._stores, who(call)).pay_out(order_id, call.body.refunds)
         return await self._order(order_id)
 
     async def resend(self, call: Call) -> Nothing:

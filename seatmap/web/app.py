@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from starlette.routing import WebSocketRoute
 
 from seatmap.checkout.book import Checkout
-from seatmap.checkout.payment import open_cashier
+from seatmap.checkout.payment import Cashier, open_cashier
 from seatmap.checkout.stores import Stores, open_stores
 from seatmap.config import Settings
 from seatmap.errors import SeatmapError
@@ -67,7 +67,9 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
         stack.push_async_callback(_stop, asyncio.get_running_loop().create_task(dashboards.run()))
         accounts = Accounts(settings, stores.pool, sessions, passwords, Throttle(stores.redis))
         counter = Counter(stores, checkout, cashier)
-        yield await _build(stores, rooms, counter, payments, dashboards, sessions, revocation, accounts, keys)
+        yield await _build(
+            stores, rooms, counter, cashier, payments, dashboards, sessions, revocation, accounts, keys
+        )
 
 
 async def _stop(task: asyncio.Task[None]) -> None:
@@ -78,6 +80,7 @@ async def _build(
     stores: Stores,
     rooms: Rooms,
     counter: Counter,
+    cashier: Cashier,
     payments: Payments,
     dashboards: Dashboards,
     sessions: Sessions,
@@ -97,7 +100,7 @@ async def _build(
         *Exports(stores.pool).endpoints(),
         *Jobs(stores.pool).endpoints(),
         *admin.endpoints(rooms),
-        *OrderDesk(stores).endpoints(),
+        *OrderDesk(stores, cashier).endpoints(),
     ]
     return Starlette(
         routes=[

@@ -22,4 +22,5 @@ class Door:
         return None
 
     async def refund(self, refund: Refund) -> None:
-        """The box office hands it out."""
+        """The box office hands it out and says so; it is not sent anywhere."""
+        raise Refused("method_not_offered")
