@@ -15,7 +15,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from seatmap.breaker import Breaker
 from seatmap.errors import Unavailable
+from seatmap.tally import Histogram
 
 AWAY = "The seats cannot be changed right now; the store that decides is away. Try again in a moment."
 
@@ -23,7 +25,10 @@ Argument = bytes | str | int
 
 
 class Redis:
-    """One server (or primary). `timeout_s` bounds each call, connecting included."""
+    """One server (or primary). `timeout_s` bounds each call, connecting included.
+
+    While `breaker.run` is running and finds the server away, calls are refused at once.
+    """
 
     def __init__(self, url: str, *, timeout_s: float, connections: int = 4) -> None:
         self._url = url
@@ -34,7 +39,8 @@ class Redis:
             "socket_connect_timeout": timeout_s,
             "redis_connect_func": _identify,
         }
-        self._timeout_s = timeout_s
+        self.breaker = Breaker("Redis", _Prober(self))
+        self.latency = Histogram()  # of each use of a connection
         self._pool = BlockingConnectionPool.from_url(
             url, max_connections=connections, timeout=timeout_s, socket_timeout=timeout_s, **self._options
         )
@@ -42,12 +48,15 @@ class Redis:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AbstractConnection]:
         """A connection for one exchange. Any error leaves it closed, so that no late reply meets the next call."""
+        if self.breaker.is_open:
+            raise Unavailable(AWAY)
         try:
             connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         except (RedisError, OSError, TimeoutError) as error:
             raise Unavailable(AWAY) from error
         try:
-            yield connection
+            with self.latency.timing():
+                yield connection
         except ResponseError:
             raise
         except (RedisError, OSError, TimeoutError) as error:
@@ -78,6 +87,26 @@ class Redis:
     async def close(self) -> None:
         """Close all connections."""
         await self._pool.disconnect()
+
+
+class _Prober:
+    """Asks Redis for its clock, over a connection of its own."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._connection: AbstractConnection | None = None
+
+    async def ask(self) -> float:
+        if self._connection is None:
+            self._connection = await self._redis.dedicated()
+        await self._connection.send_command("TIME")
+        seconds, micros = await self._connection.read_response()
+        return int(seconds) + int(micros) / 1e6
+
+    async def drop(self) -> None:
+        if self._connection is not None:
+            await self._connection.disconnect(nowait=True)
+            self._connection = None
 
 
 async def _identify(connection: AbstractConnection) -> None:

@@ -131,6 +131,12 @@ class Prolong(Struct, frozen=True, array_like=True, tag="prolong"):
     holds: str
 
 
+class Sustain(Struct, frozen=True, array_like=True, tag="sustain"):
+    """Give what a visitor is paying for its one extension, because Postgres is away."""
+
+    visitor: str
+
+
 Command = (
     Hold
     | Release
@@ -147,6 +153,7 @@ Command = (
     | Block
     | Evict
     | Prolong
+    | Sustain
 )
 
 

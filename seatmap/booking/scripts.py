@@ -28,6 +28,7 @@ RULES = (
     "block",
     "evict",
     "prolong",
+    "sustain",
 )
 
 

@@ -10,10 +10,10 @@ import logging
 
 from seatmap.booking import commands
 from seatmap.checkout.stores import Stores
-from seatmap.errors import Refused, SeatmapError
+from seatmap.errors import Refused, SeatmapError, Unavailable
 from seatmap.failpoints import UNDER_WAY_S, during, failpoint
 from seatmap.ledger import events, orders
-from seatmap.ledger.group import GroupCommit
+from seatmap.ledger.group import AWAY, GroupCommit
 from seatmap.ledger.orders import Purchase, Verdict
 from seatmap.protocol import Book, Cancel
 
@@ -44,6 +44,9 @@ class Checkout:
 
         Raises Refused once that is written down for ever, Unavailable while it is unknown.
         """
+        if self._stores.pool.breaker.is_open:
+            await self._sustain(event_id, visitor)
+            raise Unavailable(AWAY)
         body = _body_hash(event_id, order)
         await failpoint("book.before_begin")
         begin = commands.Begin(visitor, order.hold_id, order.order_id.hex, body.hex(), order.seats)
@@ -60,7 +63,11 @@ class Checkout:
             raise _refused(verdict, refusal) from None
         await failpoint("book.after_begin")
         purchase = _purchase(event_id, begun.position.epoch, visitor, order, body)
-        verdict = await self._ledger.book(purchase)
+        try:
+            verdict = await self._ledger.book(purchase)
+        except Unavailable:
+            await self._sustain(event_id, visitor)
+            raise
         if verdict.outcome == "committed":
             # Without a standing it is a retry: the order may have been paid or cancelled since.
             standing = verdict.standing if begun.word == "BEGUN" else ""
@@ -116,6 +123,13 @@ class Checkout:
                 del self._finishing[visitor]
 
         task.add_done_callback(forget)
+
+    async def _sustain(self, event_id: int, visitor: str) -> None:
+        """Nobody should lose their seats because Postgres is away while they pay for them."""
+        try:
+            await self._stores.desk.decide(event_id, commands.Sustain(visitor))
+        except SeatmapError as error:
+            log.info("event %s: a hold is not sustained: %s", event_id, error)
 
     async def _tell_redis(self, event_id: int, command: commands.Command, before: str, after: str) -> None:
         try:

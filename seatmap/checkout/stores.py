@@ -1,5 +1,6 @@
 """The two stores, opened together: what every edge needs to sell seats."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,7 @@ from seatmap.booking.state import State
 from seatmap.config import Settings
 from seatmap.connections import Redis
 from seatmap.ledger.pool import Pool, open_pool
+from seatmap.tasks import end
 
 
 class Stores(Struct, frozen=True):
@@ -27,9 +29,11 @@ async def open_stores(settings: Settings, *, connections: int = 8) -> AsyncItera
     """Both stores for as long as the block lasts. Raises Unavailable if Postgres does not answer."""
     redis = Redis(settings.redis_url, timeout_s=settings.command_timeout_ms / 1000, connections=connections)
     pool = await open_pool(settings, size=connections)
+    watching = [asyncio.ensure_future(breaker.run()) for breaker in (redis.breaker, pool.breaker)]
     try:
         desk = Desk(redis, timeout_ms=settings.command_timeout_ms)
         yield Stores(settings=settings, redis=redis, desk=desk, state=State(redis), pool=pool)
     finally:
+        await end(watching)
         pool.terminate()
         await redis.close()

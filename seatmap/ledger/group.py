@@ -8,18 +8,19 @@ from collections import deque
 from collections.abc import Sequence
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from seatmap.errors import Unavailable
 from seatmap.failpoints import during, failpoint
 from seatmap.ledger import orders
 from seatmap.ledger.orders import Purchase, Verdict
-from seatmap.ledger.pool import connection
+from seatmap.ledger.pool import Pool, connection
+from seatmap.tally import SIZES, Histogram
 
 BATCH_MAX = 256
 QUEUE_MAX = 5000
 PAY_SECONDS = 900  # where no settings say
+AWAY = "Bookings are not possible right now. Your seats stay yours for now; try again in a moment."
 LOOK_AHEAD = 4 * BATCH_MAX  # how far a batch looks past orders that must wait for another
 
 _Waiting = tuple[Purchase, asyncio.Future[Verdict]]
@@ -30,6 +31,7 @@ class _Lane:
 
     def __init__(self) -> None:
         self.waiting: deque[_Waiting] = deque()
+        self.batch: list[_Waiting] = []  # whose commit is under way
         self.task: asyncio.Task[None] | None = None
 
     def take(self) -> list[_Waiting]:
@@ -61,13 +63,15 @@ class _Lane:
 class GroupCommit:
     """Books orders through one pool; one commit under way per event. Belongs to one event loop.
 
-    Who has something to pay has `pay_s` seconds for it.
+    Who has something to pay has `pay_s` seconds for it. Once Postgres is found to be away, nobody waits any more.
     """
 
-    def __init__(self, pool: asyncpg.Pool, pay_s: int = PAY_SECONDS) -> None:
+    def __init__(self, pool: Pool, pay_s: int = PAY_SECONDS) -> None:
+        self.batch_sizes = Histogram(SIZES)  # orders in one commit
         self._pool = pool
         self._pay_s = pay_s
         self._lanes: dict[int, _Lane] = {}
+        pool.breaker.on_open.append(self._give_up)
 
     async def book(self, purchase: Purchase) -> Verdict:
         """The order's verdict. Raises `Unavailable` if it is not known: repeat with the same order id.
@@ -88,18 +92,25 @@ class GroupCommit:
         tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _give_up(self) -> None:
+        """Nobody learns anything before Postgres is back. What is under way may still be committed."""
+        for lane in self._lanes.values():
+            for _, future in [*lane.batch, *lane.waiting]:
+                _fail(future, Unavailable(AWAY))
+            lane.waiting.clear()
+
     async def _drain(self, event_id: int, lane: _Lane) -> None:
-        batch: list[_Waiting] = []
         try:
             while lane.waiting:
-                batch = lane.take()
-                await self._decide(event_id, batch)
+                lane.batch = lane.take()
+                await self._decide(event_id, lane.batch)
         finally:
             del self._lanes[event_id]
-            for _, future in [*batch, *lane.waiting]:
+            for _, future in [*lane.batch, *lane.waiting]:
                 _fail(future, Unavailable("Bookings stopped; ask again to learn what became of the order."))
 
     async def _decide(self, event_id: int, batch: list[_Waiting]) -> None:
+        self.batch_sizes.observe(len(batch))
         try:
             verdicts = await self._book(event_id, [purchase for purchase, _ in batch])
         except Unavailable as error:

@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 import asyncpg
 
+from seatmap.breaker import Breaker
 from seatmap.config import Settings
 from seatmap.errors import Unavailable
-
-Pool: TypeAlias = asyncpg.Pool  # for the signatures of those who only hand it on
+from seatmap.tally import Histogram
 
 LOCK_TIMEOUT_MS = 1000
 IDLE_IN_TRANSACTION_MS = 2000
@@ -32,6 +32,50 @@ AWAY = (
     asyncpg.ReadOnlySQLTransactionError,  # a standby after a failover
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
+_AWAY = "Orders and bookings are not available right now; asking again in a moment is safe."
+
+
+class Pool(asyncpg.Pool):  # type: ignore[misc] # asyncpg has no types
+    """Connections to Postgres. While `breaker.run` is running and finds it away, none is given out."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(
+            url,
+            max_queries=50_000,
+            max_inactive_connection_lifetime=300.0,
+            loop=None,
+            connection_class=asyncpg.Connection,
+            record_class=asyncpg.Record,
+            **options,
+        )
+        self.breaker = Breaker("Postgres", _Prober(url))
+        self.latency = Histogram()  # of each use of a connection
+
+    def acquire(self, *, timeout: float | None = None) -> Any:
+        """A connection, as asyncpg gives it. Raises Unavailable at once while Postgres is known to be away."""
+        if self.breaker.is_open:
+            raise Unavailable(_AWAY)
+        return super().acquire(timeout=timeout)
+
+
+class _Prober:
+    """Asks Postgres for its clock, over a connection of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: Any = None
+
+    async def ask(self) -> float:
+        if self._connection is None:
+            self._connection = await asyncpg.connect(
+                self._url, server_settings={"application_name": "seatmap-breaker"}
+            )
+        return float(await self._connection.fetchval("SELECT extract(epoch FROM clock_timestamp())"))
+
+    async def drop(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
 
 
 @contextmanager
@@ -42,18 +86,16 @@ def translated() -> Iterator[None]:
     except AWAY as error:
         if isinstance(error, ValueError):  # asyncpg's complaint about an argument is an InterfaceError too
             raise
-        raise Unavailable(
-            "Orders and bookings are not available right now; asking again in a moment is safe."
-        ) from error
+        raise Unavailable(_AWAY) from error
 
 
-async def open_pool(settings: Settings, *, size: int = 8, url: str = "") -> asyncpg.Pool:
+async def open_pool(settings: Settings, *, size: int = 8, url: str = "") -> Pool:
     """A pool of at most `size` connections to `url` (default: `settings.database_url`).
 
     Raises `Unavailable` if Postgres does not answer. The caller closes the pool.
     """
     with translated():
-        return await asyncpg.create_pool(
+        return await Pool(  # type: ignore[no-any-return]
             url or settings.database_url,
             min_size=1,
             max_size=size,
@@ -79,7 +121,7 @@ async def _keep(conn: Any) -> None:
 
 
 @asynccontextmanager
-async def connection(pool: asyncpg.Pool) -> AsyncIterator[Any]:
+async def connection(pool: Pool) -> AsyncIterator[Any]:
     """A connection of `pool`, its errors translated.
 
     The time limit also bounds giving the connection back: a Postgres that stopped in the middle of a
@@ -87,4 +129,5 @@ async def connection(pool: asyncpg.Pool) -> AsyncIterator[Any]:
     """
     with translated():
         async with pool.acquire(timeout=ACQUIRE_S) as conn:
-            yield conn
+            with pool.latency.timing():
+                yield conn

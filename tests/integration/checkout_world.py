@@ -83,6 +83,14 @@ class Shop:
 
         await until(enough)
 
+    async def healed(self) -> None:
+        """Wait until it is noticed here that both stores are back."""
+
+        async def closed() -> bool:
+            return not (self.stores.redis.breaker.is_open or self.stores.pool.breaker.is_open)
+
+        await until(closed)
+
     async def check(self) -> None:
         """The stores agree: nothing undecided, and Redis has booked what Postgres has."""
         await self.checkout.close()

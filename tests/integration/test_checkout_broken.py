@@ -219,6 +219,7 @@ async def test_postgres_is_away(settings: Settings, servers: Embedded) -> None:
             )
             assert await shop.hold("bob", 4), "holds go on"
             assert await resolve(shop.stores, shop.event_id) == 0
+        await shop.healed()
         await shop.book("ann", order)
         assert await refused(shop.book("bob", lost)) == "hold_expired"
         assert await shop.bookings() == {3: order.order_id}
@@ -237,6 +238,7 @@ async def test_redis_is_away_when_the_verdict_is_there(settings: Settings, serve
             ledger.let_through.set()
             assert await booking is True
             await process.close()
+        await shop.healed()
         assert await shop.owners() == {3: f"p|{order.order_id.hex}"}
         await shop.settle()
         await shop.check()
@@ -248,6 +250,7 @@ async def test_redis_is_away_before_the_order_began(settings: Settings, servers:
         order = an_order(await shop.hold("ann", 3), 3)
         with stopped(servers), pytest.raises(Unavailable):
             await shop.book("ann", order)
+        await shop.healed()
         assert await shop.verdict(order) is None
         assert (await shop.mine("ann")).seats == (3,)
         assert await shop.book("ann", order)

@@ -17,7 +17,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())
     for names in (
         "config errors model protocol keys __init__",
-        "changes connections embedded failpoints migrate tasks",
+        "breaker changes connections embedded failpoints migrate tally tasks",
         "booking live ledger plan",
         "checkout",
         "web worker demo doctor simulate verify",

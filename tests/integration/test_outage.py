@@ -1,0 +1,117 @@
+"""While a store is down: what goes on, what is refused at once, and that it heals by itself."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+from checkout_world import Interrupted, an_order, open_shop, stopped, through, until, without_postgres
+
+from seatmap.booking.commands import Hold, Sustain
+from seatmap.config import Settings
+from seatmap.embedded import Embedded
+from seatmap.errors import Unavailable
+
+OPENED_SECONDS = 10.0  # a second, on a machine that has nothing else to do
+PATIENT_MS = 60_000  # what a call would wait without a breaker
+
+
+@contextmanager
+def frozen_postgres(servers: Embedded) -> Iterator[None]:
+    """Postgres is there and answers nothing, on old connections and new ones."""
+    parent = psutil.Process(servers.pids["postgres"])
+    frozen = [parent.pid, *(child.pid for child in parent.children(recursive=True))]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_silent_postgres_keeps_nobody_waiting(settings: Settings, servers: Embedded) -> None:
+    """Row 23: orders under way and later ones are answered as soon as it is known, and booked afterwards."""
+    async with open_shop(settings, ledger_timeout_ms=PATIENT_MS) as shop:
+        orders = {name: an_order(await shop.hold(name, seat), seat) for seat, name in enumerate("abc")}
+        with frozen_postgres(servers):
+            began = time.monotonic()
+            under_way = [asyncio.ensure_future(shop.book(name, orders[name])) for name in "ab"]
+            for found in await asyncio.gather(*under_way, return_exceptions=True):
+                assert isinstance(found, Unavailable)
+            assert shop.stores.pool.breaker.is_open
+            with pytest.raises(Unavailable):
+                await shop.book("c", orders["c"])
+            assert time.monotonic() - began < OPENED_SECONDS
+            assert (await shop.mine("c")).seats == (2,), "nothing was begun"
+            assert await shop.hold("d", 4), "holds go on"
+        await shop.healed()
+        for name, order in orders.items():
+            await shop.book(name, order)
+        await shop.checkout.close()
+        assert await shop.bookings() == {i: orders[name].order_id for i, name in enumerate("abc")}
+        await shop.check()
+
+
+async def test_a_silent_redis_keeps_nobody_waiting(settings: Settings, servers: Embedded) -> None:
+    async with open_shop(settings, command_timeout_ms=PATIENT_MS) as shop:
+        breaker = shop.stores.redis.breaker
+
+        async def opened() -> bool:
+            return breaker.is_open
+
+        with stopped(servers):
+            await until(opened)
+            began = time.monotonic()
+            for _ in range(100):
+                with pytest.raises(Unavailable):
+                    await shop.hold("ann", 3)
+            assert time.monotonic() - began < OPENED_SECONDS
+        await shop.healed()
+        await shop.sell("ann", 3)
+        await shop.check()
+
+
+async def test_holds_in_checkout_are_extended_once(settings: Settings, servers: Embedded) -> None:
+    async with open_shop(settings, hold_seconds=100, extend_seconds=50) as shop:
+        order = an_order(await shop.hold("ann", 3), 3)
+        await shop.hold("bob", 4)
+        with without_postgres(servers):
+            for _ in range(3):
+                with pytest.raises(Unavailable):
+                    await shop.book("ann", order)
+            ann, bob = await shop.mine("ann"), await shop.mine("bob")
+        assert (100_000 < ann.expires_in_ms <= 150_000) or ann.order_seats == (3,)
+        assert bob.expires_in_ms <= 100_000, "only whoever pays"
+        await shop.healed()
+        await shop.book("ann", order)
+        await shop.check()
+
+
+async def test_an_order_that_was_begun_is_extended_and_finds_its_hold_again(settings: Settings) -> None:
+    async with open_shop(settings, hold_seconds=100, extend_seconds=50) as shop:
+        order = an_order(await shop.hold("ann", 3), 3)
+        with pytest.raises(Unavailable):
+            await shop.book(
+                "ann", order, by=through(shop.stores, Interrupted(shop.stores.pool, committed=False))
+            )
+        await shop.world.age(90_000)
+        for _ in range(3):
+            await shop.stores.desk.decide(shop.event_id, Sustain("ann"))
+        await shop.world.age(30_000)
+        await shop.settle()
+        mine = await shop.mine("ann")
+        assert (mine.seats, mine.extendable) == ((3,), False)
+        assert 0 < mine.expires_in_ms <= 30_000
+
+
+async def test_a_hold_that_is_over_is_not_extended(settings: Settings) -> None:
+    async with open_shop(settings, hold_seconds=100, extend_seconds=50) as shop:
+        await shop.hold("ann", 3)
+        await shop.world.age(110_000)
+        await shop.stores.desk.decide(shop.event_id, Sustain("ann"))
+        assert (await shop.stores.desk.decide(shop.event_id, Hold("bob", "", (3,)))).word == "OK"
