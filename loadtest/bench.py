@@ -1,4 +1,4 @@
-"""Measures a Seatmap of its own: `python -m loadtest.bench NAME [--json]`.
+"""Measures a Seatmap of its own: `python -m loadtest.bench NAME [--json] [--peers]`.
 
 start     time to the first HTTP answer, on a data folder that exists
 stampede  100 buyers, one seat: until all are answered
@@ -20,7 +20,15 @@ import typer
 import uvloop
 from rich.console import Console
 
-from loadtest import bench_dashboard, bench_export, bench_rates, bench_screens, bench_start
+from loadtest import (
+    bench_dashboard,
+    bench_export,
+    bench_rates,
+    bench_screens,
+    bench_start,
+    peer_postgres,
+    peer_starlette,
+)
 from loadtest.bench_site import Site, folder, site, where
 from loadtest.figures import Rounds, table
 from loadtest.machine import machine, versions
@@ -35,23 +43,33 @@ BENCHES: dict[str, Callable[[Site, Rounds], Coroutine[Any, Any, None]]] = {
     "export": bench_export.export,
     "snapshot": bench_start.snapshot,
 }
+# The same work, in the same run, on what people would build or take instead.
+PEERS: dict[str, Callable[[Site, Rounds], Coroutine[Any, Any, None]]] = {
+    "holds": peer_starlette.holds,
+    "books": peer_postgres.books,
+}
 Name = Enum("Name", {name: name for name in ("start", *BENCHES)})  # type: ignore[misc]
 
 
 def main(
     name: Annotated[Name, typer.Argument(help="What to measure.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    peers: Annotated[bool, typer.Option("--peers", help="Measure its peers in the same run.")] = False,
 ) -> None:
     """Start a Seatmap, measure it, stop it, print what was found."""
     about: dict[str, Any] = {"bench": name.value, "machine": machine(), "placing": where(name.value)}
     about["versions"] = versions([[str(valkey_server())], [str(postgres_programs() / "postgres")]])
     rounds = Rounds()
+    if peers and name.value not in PEERS:
+        raise typer.BadParameter(f"{name.value} has no peers; those of {', '.join(PEERS)} can be measured.")
     with folder() as data:
         if name.value == "start":
             bench_start.start(data, rounds)
         else:
             with site(data) as running, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(BENCHES[name.value](running, rounds))
+                if peers:
+                    runner.run(PEERS[name.value](running, rounds))
     console = Console(highlight=False)
     if as_json:
         about["figures"] = {figure.name: figure.plain() for figure in rounds.all}

@@ -107,12 +107,12 @@ class Worker:
 
 async def holds(site: Site, rounds: Rounds) -> None:
     """Holds of one seat each, in a hall of 100,000 seats."""
-    await _measure(site, rounds, "holds", Worker.hold, "≥ 6,000/s")
+    await _measure(site, rounds, "holds", Worker.hold, "≥ 10,000/s")
 
 
 async def books(site: Site, rounds: Rounds) -> None:
     """Orders of one seat each, its hold included, in a hall of 100,000 seats."""
-    await _measure(site, rounds, "books", Worker.book, "≥ 2,000/s")
+    await _measure(site, rounds, "books", Worker.book, "≥ 4,000/s")
 
 
 async def _measure(

@@ -4,7 +4,8 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -57,6 +58,18 @@ def pin(pid: int, core: int) -> None:
                 os.sched_setaffinity(thread.id, {core})
             except ProcessLookupError:
                 continue
+
+
+@contextmanager
+def on_core(number: int) -> Iterator[None]:
+    """Keep this process on a core for as long as the block lasts, where there is more than one."""
+    before = os.sched_getaffinity(0)
+    cores = range(os.cpu_count() or 1)
+    os.sched_setaffinity(0, {cores[number % len(cores)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def cpu_seconds(pid: int) -> float:
