@@ -146,6 +146,11 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "no_seats": (422, "No seats", "The command names no seat."),
     "seat_taken": (409, "Seat taken", "Somebody else was faster; choose another seat."),
     "seat_blocked": (409, "Seat not for sale", "This seat is not for sale."),
+    "seat_held_back": (
+        409,
+        "Kept for now",
+        "This is an accessible place, kept for people who need one; ask the box office.",
+    ),
     "seat_yours": (409, "Already yours", "You have this seat in another order already."),
     "not_your_hold": (403, "Not your hold", "This hold belongs to somebody else."),
     "hold_expired": (409, "The hold has ended", "Your hold has ended; choose your seats again."),

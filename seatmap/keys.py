@@ -8,14 +8,15 @@ class Keys(NamedTuple):
 
     meta: str  # hash: epoch, version, rid, status, plan_version, n, sale window, limits, clock floor
     seats: str  # string: one byte per seat, a model.Status
-    owners: str  # hash: taken seat → h|hold_id, p|order_id (undecided), c|order_id (claimed), b|order_id
+    owners: str  # hash: seat → h|hold_id, p|order_id (undecided), c|order_id (claimed), b|order_id, a| (held back)
     holds: str  # hash: hold_id → visitor|deadline|extended|seats
     visitors: str  # hash: visitor → seats held and undecided|hold_id|order_id
     expiry: str  # zset: hold_id by the moment others may take its seats
     orders: str  # hash: undecided order_id → visitor|hold_id|deadline|extended|body hash|seats
     pending: str  # zset: undecided order_id by the moment it became so
     log: str  # stream: one entry per batch, its id is the version it leads to
-    channel: str  # sharded channel: the same entries
+    accessible: str  # hash: the seats that are held back until meta's accessible_until
+    channel: str  # sharded channel: the entries of the log
 
 
 def keys(event_id: int) -> Keys:

@@ -161,6 +161,7 @@ class Event(Struct, frozen=True, kw_only=True):
     categories: tuple[Category, ...]
     fee_per_seat: int = 0  # minor units, on top of each seat's price
     payment_methods: list[str] = []  # the first is the default
+    accessible_until: datetime | None = None  # until then accessible seats are the box office's to give
 
 
 class BookedSeat(Struct, frozen=True, kw_only=True):

@@ -100,7 +100,10 @@ class Take(Struct, frozen=True, array_like=True, tag="take"):
 
 
 class Status(Struct, frozen=True, array_like=True, tag="status"):
-    """What Postgres says of the event: its state, plan version, seats per visitor and sale window in ms."""
+    """What Postgres says of the event: its state, plan version, seats per visitor and sale window in ms.
+
+    `accessible` seats are held back until `accessible_until`, in ms.
+    """
 
     status_version: int
     status: str
@@ -109,6 +112,8 @@ class Status(Struct, frozen=True, array_like=True, tag="status"):
     limit: int
     from_: int
     until: int
+    accessible_until: int
+    accessible: tuple[int, ...]
 
 
 class Block(Struct, frozen=True, array_like=True, tag="block"):

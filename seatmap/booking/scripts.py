@@ -1,7 +1,7 @@
 """The Lua scripts: read from `lua/`, put together, called with the run id of the connection they go through."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,7 @@ async def swap(
     epoch: int,
     expected_run_id: str,
     claims: Mapping[str, int],
+    accessible: Sequence[int],
     fields: dict[str, Argument],
 ) -> Any:
     """Put staged seats in place, on the server that they were staged on. See swap.lua for the reply."""
@@ -86,6 +87,7 @@ async def swap(
             return b"STALE"
         names = [*keys(event_id), *staging(event_id, epoch)]
         args: list[Argument] = [epoch, expected_run_id, msgspec.msgpack.encode(claims)]
+        args.append(msgspec.msgpack.encode(accessible))
         for field, value in fields.items():
             args += [field, value]
         return await evaluate(connection, SWAP.text, SWAP.sha, names, args)

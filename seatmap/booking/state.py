@@ -38,6 +38,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     seats_per_visitor: int
     on_sale_from_ms: int = 0
     on_sale_until_ms: int = 1 << 53
+    accessible_until_ms: int = 0
     paused: bool = False
 
 
@@ -135,10 +136,12 @@ class State:
         run_id: str,
         limits: Limits,
         claims: Mapping[str, int] = MappingProxyType({}),
+        accessible: Sequence[int] = (),
     ) -> tuple[int, int] | None:
         """Put the staged state in place: (holds kept, holds lost); None where a later epoch was there first.
 
-        `claims` says how many claimed seats each visitor has.
+        `claims` says how many claimed seats each visitor has; `accessible` seats are held back until
+        `limits` says.
         """
         fields: dict[str, Argument] = {
             "status": limits.status,
@@ -152,8 +155,9 @@ class State:
             "from": limits.on_sale_from_ms,
             "until": limits.on_sale_until_ms,
             "paused": int(limits.paused),
+            "accessible_until": limits.accessible_until_ms,
         }
-        reply = await swap(self._redis, event_id, epoch, run_id, dict(claims), fields)
+        reply = await swap(self._redis, event_id, epoch, run_id, dict(claims), accessible, fields)
         if reply == b"STALE":
             return None
         kept, lost = reply

@@ -3,7 +3,7 @@
 import logging
 
 from seatmap.booking.commands import Status
-from seatmap.checkout.rebuild import limits
+from seatmap.checkout.rebuild import held_back, limits
 from seatmap.checkout.stores import Stores
 from seatmap.errors import Recovering, SeatmapError
 from seatmap.failpoints import failpoint
@@ -20,16 +20,18 @@ async def announce(stores: Stores, event: Event) -> bool:
     if event.status == "draft":
         return True
     known = limits(event, stores.settings)
-    command = Status(
-        known.status_version,
-        known.status,
-        int(known.paused),
-        known.plan_version,
-        known.seats_per_visitor,
-        known.on_sale_from_ms,
-        known.on_sale_until_ms,
-    )
     try:
+        command = Status(
+            known.status_version,
+            known.status,
+            int(known.paused),
+            known.plan_version,
+            known.seats_per_visitor,
+            known.on_sale_from_ms,
+            known.on_sale_until_ms,
+            known.accessible_until_ms,
+            await held_back(stores, event),
+        )
         await failpoint("announce.before_redis")
         await stores.desk.decide(event.id, command)
         await failpoint("announce.after_redis")

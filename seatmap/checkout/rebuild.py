@@ -11,7 +11,7 @@ from seatmap.checkout.stores import Stores
 from seatmap.config import Settings
 from seatmap.errors import Recovering, Refused
 from seatmap.failpoints import failpoint
-from seatmap.ledger import events
+from seatmap.ledger import events, seats
 from seatmap.ledger.events import Occupied
 from seatmap.model import Event, Status
 
@@ -60,7 +60,12 @@ async def rebuild(stores: Stores, event_id: int) -> Rebuilt | None:
     run_id = await stores.state.stage(event_id, epoch, statuses, owners)
     await failpoint("rebuild.after_stage")
     swapped = await stores.state.swap(
-        event_id, epoch, run_id, limits(event, stores.settings), _claims(occupied)
+        event_id,
+        epoch,
+        run_id,
+        limits(event, stores.settings),
+        _claims(occupied),
+        await held_back(stores, event),
     )
     await failpoint("rebuild.after_swap")
     if swapped is None:
@@ -86,6 +91,11 @@ def _claims(occupied: Occupied) -> Counter[str]:
     return Counter(visitor for *_, status, visitor in occupied.taken if status == "pending")
 
 
+async def held_back(stores: Stores, event: Event) -> tuple[int, ...]:
+    """The seats that are kept until the event's `accessible_until`; Redis' clock says whether that is over."""
+    return await seats.accessible(stores.pool, event.id) if event.accessible_until is not None else ()
+
+
 def limits(event: Event, settings: Settings) -> Limits:
     """What Redis needs to know to decide about the event's seats."""
     window: dict[str, Any] = {}
@@ -93,6 +103,8 @@ def limits(event: Event, settings: Settings) -> Limits:
         window["on_sale_from_ms"] = int(event.on_sale_from.timestamp() * 1000)
     if event.on_sale_until is not None:
         window["on_sale_until_ms"] = int(event.on_sale_until.timestamp() * 1000)
+    if event.accessible_until is not None:
+        window["accessible_until_ms"] = int(event.accessible_until.timestamp() * 1000)
     return Limits(
         status=event.status,
         status_version=event.status_version,

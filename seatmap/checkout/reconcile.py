@@ -60,6 +60,8 @@ def _agree(status: int, owner: str, order_id: str, standing: str, blocked: bool)
     if kind == "p":
         # Undecided: the resolver's business, whatever Postgres says so far.
         return status == Status.held and (not order_id or order_id == holder)
+    if kind == "a" and not order_id and not blocked:
+        return status == Status.blocked  # held back, by Redis' clock
     if order_id:
         expected = ("b", Status.booked) if standing == "confirmed" else ("c", Status.held)
         return (kind, status) == expected and holder == order_id

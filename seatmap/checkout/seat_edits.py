@@ -1,4 +1,4 @@
-"""Edits of seats while they are sold: off sale, back on sale, into another category.
+"""Edits of seats while they are sold: off sale, back on sale, into another category, for wheelchairs.
 
 They touch only seats that nobody holds or has booked. A seat is taken off in Redis first and put back in
 Postgres first, so that Redis is never freer. One edit of an event goes on at a time.
@@ -25,10 +25,11 @@ log = logging.getLogger(__name__)
 
 
 class SeatEdit(Struct, frozen=True, kw_only=True):
-    """What should become of some seats: one of the two. `status` is blocked or available."""
+    """What should become of some seats: one of the three. `status` is blocked or available."""
 
     status: str = ""
     category_id: int | None = None
+    accessible: bool | None = None
 
 
 class Edited(Struct, frozen=True, kw_only=True):
@@ -74,8 +75,8 @@ def _check(staff: StaffEvent, chosen: Sequence[int], edit: SeatEdit) -> None:
 
 
 async def _take_off(stores: Stores, staff: StaffEvent, chosen: Sequence[int], edit: SeatEdit) -> _Taken:
-    """Block in Redis what is going to change; nothing where it is going to be freed, or nobody can hold it."""
-    if staff.event.status == "draft" or edit.status == "available":
+    """Block in Redis what is going to change; nothing where nobody can hold it, or where somebody may."""
+    if staff.event.status == "draft" or edit.status == "available" or edit.accessible is not None:
         return _Taken(0, tuple(chosen))
     done: list[int] = []
     held: list[int] = []
@@ -100,10 +101,12 @@ async def _write(
             return None
         if edit.category_id is not None:
             changed = await seats.set_category(conn, event_id, taken.seats, edit.category_id)
-            if changed:
-                await staff_events.change(conn, event_id, {}, replan=True)
+        elif edit.accessible is not None:
+            changed = await seats.set_accessible(conn, event_id, taken.seats, edit.accessible)
         else:
             changed = await seats.set_status(conn, event_id, taken.seats, edit.status)
+        if changed and not edit.status:
+            await staff_events.change(conn, event_id, {}, replan=True)
         offered = await seats.on_offer(conn, event_id, taken.seats)
         await audit_log.record(
             conn,
@@ -116,8 +119,9 @@ async def _write(
         await failpoint("edit_seats.before_commit")
     await failpoint("edit_seats.after_commit")
     if staff.event.status != "draft":
-        await _put_back(stores, event_id, sorted(offered))
-        if edit.category_id is not None:
+        if edit.accessible is None:
+            await _put_back(stores, event_id, sorted(offered))
+        if not edit.status:
             await announce(stores, (await staff_events.get(stores.pool, event_id)).shown)
     return Edited(changed=tuple(sorted(changed)), held=taken.held, booked=taken.booked)
 

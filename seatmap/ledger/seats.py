@@ -11,6 +11,7 @@ from seatmap.ledger.pool import connection
 from seatmap.model import Seat
 
 CHUNK = 5000
+ACCESSIBLE_MAX = 5000  # Redis looks at all of them when their time is up
 _COLUMNS = ("event_id", "index", "section", "row", "number", "label", "x", "y", "category_id")
 
 Progress = Callable[[int, int], Awaitable[None]]
@@ -23,6 +24,7 @@ class SeatTable(Struct, frozen=True):
     categories: tuple[str, ...]
     prices: tuple[int, ...]
     blocked: frozenset[int]
+    accessible: frozenset[int] = frozenset()
 
 
 async def categories(conn: Any, event_id: int) -> dict[str, int]:
@@ -73,7 +75,7 @@ async def seat_table(pool: asyncpg.Pool, event_id: int) -> SeatTable:
     async with connection(pool) as conn:
         rows = await conn.fetch(
             """
-            SELECT s.label, c.name, c.price, s.status = 'blocked'
+            SELECT s.label, c.name, c.price, s.status = 'blocked', s.accessible
             FROM seats s JOIN categories c ON c.id = s.category_id
             WHERE s.event_id = $1 ORDER BY s.index
             """,
@@ -84,6 +86,7 @@ async def seat_table(pool: asyncpg.Pool, event_id: int) -> SeatTable:
         categories=tuple(row[1] for row in rows),
         prices=tuple(row[2] for row in rows),
         blocked=frozenset(index for index, row in enumerate(rows) if row[3]),
+        accessible=frozenset(index for index, row in enumerate(rows) if row[4]),
     )
 
 
@@ -128,6 +131,35 @@ async def set_category(conn: Any, event_id: int, chosen: Sequence[int], category
     return {row["index"] for row in rows}
 
 
+async def set_accessible(conn: Any, event_id: int, chosen: Sequence[int], accessible: bool) -> set[int]:
+    """Says whether seats are places for wheelchairs; those that have changed. The caller has locked the event.
+
+    Seats that somebody has too: who has them keeps them. Refuses with too_many_seats.
+    """
+    rows = await conn.fetch(
+        """
+        UPDATE seats SET accessible = $3
+        WHERE event_id = $1 AND index = ANY ($2) AND accessible <> $3 AND deleted_at IS NULL RETURNING index
+        """,
+        event_id,
+        chosen,
+        accessible,
+    )
+    count = await conn.fetchval("SELECT count(*) FROM seats WHERE event_id = $1 AND accessible", event_id)
+    if count > ACCESSIBLE_MAX:
+        raise Refused("too_many_seats", f"An event may have {ACCESSIBLE_MAX:,} accessible seats.")
+    return {row["index"] for row in rows}
+
+
+async def accessible(pool: asyncpg.Pool, event_id: int) -> tuple[int, ...]:
+    """The event's accessible seats."""
+    async with connection(pool) as conn:
+        rows = await conn.fetch(
+            "SELECT index FROM seats WHERE event_id = $1 AND accessible ORDER BY index", event_id
+        )
+    return tuple(row["index"] for row in rows)
+
+
 async def on_offer(conn: Any, event_id: int, chosen: Sequence[int]) -> set[int]:
     """Those of `chosen` that are not blocked."""
     rows = await conn.fetch(
@@ -157,8 +189,9 @@ async def copy(conn: Any, source: int, event_id: int, progress: Progress) -> Non
         before = start
         await conn.execute(
             """
-            INSERT INTO seats (event_id, index, section, row, number, label, x, y, category_id, status)
-            SELECT $2, s.index, s.section, s.row, s.number, s.label, s.x, s.y, mine.id, s.status
+            INSERT INTO seats (event_id, index, section, row, number, label, x, y, category_id, status,
+                accessible)
+            SELECT $2, s.index, s.section, s.row, s.number, s.label, s.x, s.y, mine.id, s.status, s.accessible
             FROM seats s JOIN categories c ON c.id = s.category_id
             JOIN categories mine ON mine.event_id = $2 AND mine.name = c.name AND mine.deleted_at IS NULL
             WHERE s.event_id = $1 AND s.index >= $3 AND s.index < $3 + $4

@@ -176,9 +176,11 @@ async def copy(conn: Any, event_id: int, name: str) -> int:
     new = await conn.fetchval(
         """
         INSERT INTO events (name, description, venue, starts_at, timezone, rows, columns, plan_id, seat_count,
-            currency, seats_per_visitor, on_sale_from, on_sale_until)
+            currency, seats_per_visitor, on_sale_from, on_sale_until, accessible_until, fee_per_seat,
+            payment_methods)
         SELECT $2, description, venue, starts_at, timezone, rows, columns, plan_id, seat_count,
-            currency, seats_per_visitor, on_sale_from, on_sale_until
+            currency, seats_per_visitor, on_sale_from, on_sale_until, accessible_until, fee_per_seat,
+            payment_methods
         FROM events WHERE id = $1 RETURNING id
         """,
         event_id,

@@ -3,7 +3,8 @@
 One list per field instead of one object per seat: a third of the bytes, and fast on both sides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -47,12 +48,15 @@ def public(
     currency: str,
     categories: Sequence[Category],
     category_of_seat: Sequence[int] | None = None,
+    accessible: Collection[int] = (),
+    accessible_until: datetime | None = None,
 ) -> dict[str, Any]:
     """What a page needs to draw the plan, ready to be encoded as JSON.
 
     `categories` are the event's, one for each of `plan.categories` and in that order; those without a
     colour get the plan's. Where an event's categories are its own by now, `category_of_seat` says for each
-    seat which of them it has. Coordinates are rounded to a tenth of a unit.
+    seat which of them it has. `accessible` seats are for wheelchairs, and
+    blocked until `accessible_until`. Coordinates are rounded to a tenth of a unit.
     """
     if category_of_seat is None and len(categories) != len(plan.categories):
         raise ValueError(
@@ -75,6 +79,8 @@ def public(
         "y": [round(y, 1) for y in columns.y],
         "category": columns.category if category_of_seat is None else category_of_seat,
         "breaks": columns.breaks,
+        "accessible": sorted(accessible),
+        "accessible_until": accessible_until,
         "categories": [
             {
                 "id": category.id,

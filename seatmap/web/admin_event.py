@@ -70,7 +70,9 @@ class NewEventBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class EventChanges(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What should be otherwise; what is absent stays. Null takes an end of the sale window away."""
+    """What should be otherwise; what is absent stays. Null takes an end of the sale window away, or lets accessible
+    seats be sold like all others.
+    """
 
     name: Name | UnsetType = UNSET
     description: Text | UnsetType = UNSET
@@ -79,6 +81,7 @@ class EventChanges(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     timezone: Line | UnsetType = UNSET
     on_sale_from: Moment | UnsetType | None = UNSET
     on_sale_until: Moment | UnsetType | None = UNSET
+    accessible_until: Moment | UnsetType | None = UNSET
     seats_per_visitor: Limit | UnsetType = UNSET
     fee_per_seat: Price | UnsetType = UNSET
     payment_methods: Methods | UnsetType = UNSET
@@ -134,7 +137,7 @@ def check_fields(fields: dict[str, Any]) -> None:
     """What a type cannot say. Refuses with invalid, naming the field."""
     if (name := fields.get("timezone")) is not None and name not in available_timezones():
         raise Refused("invalid", f"timezone: {name[:60]!r} is none; one is Europe/Berlin.")
-    for field in ("starts_at", "on_sale_from", "on_sale_until"):
+    for field in ("starts_at", "on_sale_from", "on_sale_until", "accessible_until"):
         moment = fields.get(field)
         if moment is not None and moment.year not in YEARS:
             raise Refused("invalid", f"{field} should lie between {YEARS[0]} and {YEARS[-1]}.")

@@ -199,7 +199,7 @@ class EventDesk:
             event = staff.event
             window = {"on_sale_from": event.on_sale_from, "on_sale_until": event.on_sale_until}
             check_fields(window | columns)
-            replan = "fee_per_seat" in columns
+            replan = bool({"fee_per_seat", "accessible_until"} & set(columns))
             if body.categories:
                 await _check_seats(conn, event_id)
                 await categories.put(conn, event_id, wanted(body.categories))

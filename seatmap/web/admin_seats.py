@@ -34,6 +34,7 @@ class SeatsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seats: Annotated[tuple[Seat, ...], Meta(min_length=1, max_length=SEATS_AT_ONCE)]
     status: Literal["blocked", "available"] | None = None
     category_id: Id | None = None
+    accessible: bool | None = None
 
 
 class Left(Struct, frozen=True):
@@ -127,9 +128,10 @@ class SeatDesk:
             act(
                 "seats",
                 self.edit,
-                "Take seats off sale, put them back, or into another category; those that nobody has",
+                "Take seats off sale, put them back, into another category, or say that they are accessible",
                 SeatsChanged,
                 "seat_out_of_range",
+                "too_many_seats",
                 body=SeatsBody,
                 body_bytes_max=SEATS_BYTES_MAX,
                 example={"seats": [4, 5], "status": "blocked"},
@@ -198,11 +200,11 @@ class SeatDesk:
 
     async def edit(self, call: Call) -> SeatsChanged:
         event_id, body = event_number(call), call.body
-        if (body.status is None) == (body.category_id is None):
-            raise Refused("invalid", "status or category_id should be given, and not both.")
+        if sum(value is not None for value in (body.status, body.category_id, body.accessible)) != 1:
+            raise Refused("invalid", "One of status, category_id and accessible should be given.")
         if len(set(body.seats)) < len(body.seats):
             raise Refused("invalid", "seats: one is named twice.")
-        edit = SeatEdit(status=body.status or "", category_id=body.category_id)
+        edit = SeatEdit(status=body.status or "", category_id=body.category_id, accessible=body.accessible)
         edited = await edit_seats(self._stores, event_id, body.seats, edit, user_id=who(call))
         if not edited.held and not edited.booked:
             return SeatsChanged(len(edited.changed), [])

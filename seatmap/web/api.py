@@ -30,7 +30,8 @@ class Counts(Struct, frozen=True):
 
 class EventView(Struct, frozen=True, kw_only=True):
     """An event as everybody may see it; `fee_per_seat` comes on top of each price. `counts` is null while
-    this process has no map of it.
+    this process has no map of it. Until `accessible_until` accessible seats are blocked, for the box office
+    to give to who needs them.
     """
 
     id: int
@@ -43,6 +44,7 @@ class EventView(Struct, frozen=True, kw_only=True):
     sale: str
     on_sale_from: datetime | None
     on_sale_until: datetime | None
+    accessible_until: datetime | None
     plan_version: int
     seat_count: int
     currency: str
@@ -73,6 +75,7 @@ class SeatView(Struct, frozen=True):
     category: str
     price: int
     status: str
+    accessible: bool
 
 
 class SeatsView(Struct, frozen=True, kw_only=True):
@@ -201,6 +204,7 @@ class Api:
             sale=sale_of(event),
             on_sale_from=event.on_sale_from,
             on_sale_until=event.on_sale_until,
+            accessible_until=event.accessible_until,
             plan_version=event.plan_version,
             seat_count=event.seat_count,
             currency=event.currency,
@@ -281,6 +285,7 @@ _HOLDING = (
     "no_seats",
     "seat_taken",
     "seat_blocked",
+    "seat_held_back",
     "not_your_hold",
     "hold_expired",
     "in_checkout",

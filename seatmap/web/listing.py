@@ -24,7 +24,14 @@ async def seats_as_json(table: SeatTable, statuses: bytes) -> bytes:
             table.labels[piece], table.categories[piece], table.prices[piece], statuses[piece], strict=False
         )
         seats = [
-            {"index": index, "label": label, "category": category, "price": price, "status": _NAMES[status]}
+            {
+                "index": index,
+                "label": label,
+                "category": category,
+                "price": price,
+                "status": _NAMES[status],
+                "accessible": index in table.accessible,
+            }
             for index, (label, category, price, status) in enumerate(columns, first)
         ]
         if seats:

@@ -22,6 +22,7 @@ from seatmap.model import Change, Event, Mine, Plan, Position, Status
 from seatmap.plan.public import public, restore
 from seatmap.protocol import Hello, encode
 from seatmap.tasks import end
+from seatmap.web.listing import zone
 from seatmap.web.screens import PageScreen
 from seatmap.web.session import Session
 
@@ -56,6 +57,8 @@ def _facts(event: Event, table: SeatTable, body: bytes) -> Facts:
         currency=event.currency,
         categories=event.categories,
         category_of_seat=[places[name] for name in table.categories],
+        accessible=table.accessible,
+        accessible_until=event.accessible_until,
     )
     return Facts(event, table, msgspec.json.encode(shown))
 
@@ -183,10 +186,10 @@ class Room:
         self.pulse.changed(change)
         if change.seats:
             self.hub.changed()
-        elif not change.touched:
-            self._look_again(self.event.id)  # a change of nobody's: the event itself is another
         for visitor, reason, mine in change.touched:
-            if visitor in self._pages:
+            if not visitor:
+                self._look_again(self.event.id)  # the event itself is another
+            elif visitor in self._pages:
                 self._tell(visitor, Position(change.epoch, change.to), mine, reason)
 
     def caught_up(self) -> None:
@@ -232,13 +235,20 @@ class Room:
         if not named or sentence is None:
             return error
         verb = ("is", "was") if len(named) == 1 else ("are", "were")
-        return Refused(
-            error.code, sentence.format("; ".join(named[:5]), is_=verb[0], was=verb[1]), **error.extra
-        )
+        until = self.event.accessible_until
+        words = {"is_": verb[0], "was": verb[1], "until": until and _in_words(until, self.event.timezone)}
+        return Refused(error.code, sentence.format("; ".join(named[:5]), **words), **error.extra)
 
 
 _SENTENCES = {
     "seat_taken": "{} {was} taken by somebody else. Choose another seat.",
     "seat_blocked": "{} {is_} not for sale.",
+    "seat_held_back": "{} {is_} kept for people who need an accessible place until {until}. Ask the box office.",
     "seat_repeated": "{} {is_} named twice in one command.",
 }
+
+
+def _in_words(moment: datetime, timezone: str) -> str:
+    """ "1 May 2030, 10:00 (Europe/Paris)"."""
+    local = moment.astimezone(zone(timezone))
+    return f"{local.day} {local:%B %Y, %H:%M} ({timezone})"

@@ -54,6 +54,7 @@ class World:
         epoch: int = 1,
         blocked: Iterable[int] = (),
         booked: Mapping[int, str] | None = None,
+        accessible: Sequence[int] = (),
         **changes: Any,
     ) -> tuple[int, int] | None:
         """Stage and swap, as a rebuild does: (holds kept, holds lost), or None where that came too late."""
@@ -65,7 +66,7 @@ class World:
             statuses[seat] = Status.booked
         tokens = {seat: f"b|{order_id}" for seat, order_id in (booked or {}).items()}
         server = await self.state.stage(self.event_id, epoch, statuses, tokens)
-        swapped = await self.state.swap(self.event_id, epoch, server, self.limits)
+        swapped = await self.state.swap(self.event_id, epoch, server, self.limits, accessible=accessible)
         if swapped is not None:
             self.epoch = epoch
         return swapped
@@ -158,7 +159,7 @@ class World:
         statuses, owners = await self.statuses(), await self.owners()
         holds, orders = await self.hash(self.keys.holds), await self.hash(self.keys.orders)
         expected: dict[int, str] = {
-            seat: token for seat, token in owners.items() if token[:2] in ("b|", "c|")
+            seat: token for seat, token in owners.items() if token[:2] in ("a|", "b|", "c|")
         }
         counts: dict[str, list[Any]] = {}
         deadlines = {}
@@ -180,7 +181,13 @@ class World:
         }
         assert await self.scores(self.keys.expiry) == deadlines
         assert (await self.scores(self.keys.pending)).keys() == orders.keys()
-        shown = {"h": Status.held, "p": Status.held, "c": Status.held, "b": Status.booked}
+        shown = {
+            "a": Status.blocked,
+            "h": Status.held,
+            "p": Status.held,
+            "c": Status.held,
+            "b": Status.booked,
+        }
         for seat, status in enumerate(statuses):
             if seat in owners:
                 assert status == shown[owners[seat][0]], seat

@@ -20,9 +20,16 @@ async def world(servers: Embedded) -> AsyncIterator[World]:
 
 
 def status(
-    version: int, word: str = "published", *, paused: int = 0, limit: int = 4, plan: int = 1
+    version: int,
+    word: str = "published",
+    *,
+    paused: int = 0,
+    limit: int = 4,
+    plan: int = 1,
+    until: int = 0,
+    accessible: tuple[int, ...] = (),
 ) -> Status:
-    return Status(version, word, paused, plan, limit, 0, FOREVER_MS)
+    return Status(version, word, paused, plan, limit, 0, FOREVER_MS, until, accessible)
 
 
 async def hold_word(world: World, *seats: int) -> str:
@@ -53,7 +60,8 @@ async def test_a_status_is_told_as_a_change_of_no_seat(world: World) -> None:
     before = await world.position()
     await world.one(status(2, plan=7))
     (change,) = await world.log()
-    assert (change.seats, change.touched, change.to) == ({}, (), before.version + 1)
+    assert (change.seats, change.to) == ({}, before.version + 1)
+    assert [(who, why) for who, why, _ in change.touched] == [("", "event")], "nobody's: the event's own"
     assert (await world.state.snapshot(1)).plan_version == 7
 
 

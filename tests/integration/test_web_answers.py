@@ -199,6 +199,7 @@ async def test_the_seats_are_a_snapshot_in_both_shapes(site: Site, event: int) -
         "category": "all",
         "price": PRICE,
         "status": "held",
+        "accessible": False,
     }
 
 

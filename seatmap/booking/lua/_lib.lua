@@ -3,9 +3,10 @@
 -- A failing script keeps the writes it made. So a batch decides all its commands on an overlay in Lua
 -- and writes once, at the end (`batch.lua`), with calls that cannot fail.
 
-local META, SEATS, OWNERS, HOLDS, VISITORS, EXPIRY, ORDERS, PENDING, LOG, CHANNEL = unpack(KEYS)
+local META, SEATS, OWNERS, HOLDS, VISITORS, EXPIRY, ORDERS, PENDING, LOG, ACCESSIBLE, CHANNEL = unpack(KEYS)
 local AVAILABLE, HELD, BOOKED, BLOCKED = 0, 1, 2, 3
 local ABSENT = {} -- in a journal, which cannot hold nil
+local HELD_BACK = 'a|' -- owns an accessible seat that only the box office gives away so far
 local SENTINEL = '-' -- keeps a key from vanishing; never a hold, visitor or order id
 
 local meta = {}
@@ -64,6 +65,7 @@ local seats = overlay(function(seat)
   return string.byte(redis.call('GETRANGE', SEATS, seat, seat)) or BLOCKED
 end)
 local owners = overlay(function(seat) return redis.call('HGET', OWNERS, seat) end)
+local accessible = overlay(function(seat) return redis.call('HGET', ACCESSIBLE, seat) end) -- '' for those that are
 local expiry = overlay(function() return false end) -- write-only: scores are read from the holds
 local pending = overlay(function() return false end)
 
@@ -123,9 +125,37 @@ local function set_visitor(id, count, hold_id, order_id)
   visitors.set(id, { count = math.max(count, 0), hold_id = hold_id, order_id = order_id })
 end
 
+-- Whether accessible seats are held back still.
+local function holding_back() return now < (meta.accessible_until or 0) end
+
+-- A seat that becomes free is held back while its kind is.
 local function give(seat, status, owner)
+  if status == AVAILABLE and holding_back() and accessible.get(seat) then status, owner = BLOCKED, HELD_BACK end
   seats.set(seat, status)
   owners.set(seat, owner)
+end
+
+-- The status of a seat for who asks for it: what was held back is on sale from its moment on, swept or not.
+local function status_of(seat)
+  local status = seats.get(seat)
+  if status == BLOCKED and not holding_back() and owners.get(seat) == HELD_BACK then
+    give(seat, AVAILABLE, false)
+    return AVAILABLE
+  end
+  return status
+end
+
+-- All accessible seats, while they are held back or until they were put on sale after it.
+local function accessible_seats()
+  local list = {}
+  for _, field in ipairs(redis.call('HKEYS', ACCESSIBLE)) do
+    local seat = tonumber(field)
+    if seat and accessible.get(seat) then list[#list + 1] = seat end
+  end
+  for seat in pairs(accessible.dirty) do
+    if accessible.get(seat) then list[#list + 1] = seat end -- one that comes twice does no harm
+  end
+  return list
 end
 
 -- Frees those of `list` that `token` still owns; answers how many.

@@ -94,6 +94,7 @@ if version > first then
   for seat in pairs(seats.dirty) do redis.call('SETRANGE', SEATS, seat, string.char(seats.get(seat))) end
   local function plain(value) return value end
   write_hash(OWNERS, owners, plain)
+  write_hash(ACCESSIBLE, accessible, plain)
   write_hash(HOLDS, holds, hold_text)
   write_hash(ORDERS, orders, order_text)
   write_hash(VISITORS, visitors, visitor_text)

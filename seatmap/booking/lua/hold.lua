@@ -1,7 +1,8 @@
 -- HOLD: add seats to the visitor's hold, all or none; without a hold_id continue the current hold or make one.
 -- Command: visitor, hold_id ('' for none), seats (indexes).
 -- Replies, in descending precedence: NOT_ON_SALE | PAUSED | NO_SEATS | SEAT_OUT_OF_RANGE seat | SEAT_REPEATED seat |
---   IN_CHECKOUT | HOLD_EXPIRED | NOT_YOUR_HOLD | SEAT_BLOCKED seats | SEAT_TAKEN seats | TOO_MANY_SEATS limit | OK mine.
+--   IN_CHECKOUT | HOLD_EXPIRED | NOT_YOUR_HOLD | SEAT_BLOCKED seats | SEAT_HELD_BACK seats | SEAT_TAKEN seats |
+--   TOO_MANY_SEATS limit | OK mine.
 -- Change: the seats become held. The clock starts with the first seat; adding a seat does not restart it.
 local id, hold_id, list = command[2], command[3], command[4]
 if not on_sale() then return 'NOT_ON_SALE' end
@@ -27,9 +28,9 @@ if hold_id ~= '' then
 end
 
 local own = hold and 'h|' .. hold_id
-local take, taken, blocked = {}, {}, {}
+local take, taken, blocked, kept = {}, {}, {}, {}
 for _, seat in ipairs(list) do
-  local status, owner = seats.get(seat), nil
+  local status, owner = status_of(seat), nil
   if status == HELD then
     owner = owners.get(seat)
     local other = owner and string.sub(owner, 1, 2) == 'h|' and owner ~= own and string.sub(owner, 3)
@@ -40,10 +41,13 @@ for _, seat in ipairs(list) do
     end
   end
   if status == AVAILABLE then take[#take + 1] = seat
-  elseif status == BLOCKED then blocked[#blocked + 1] = seat
+  elseif status == BLOCKED then
+    local pile = owners.get(seat) == HELD_BACK and kept or blocked
+    pile[#pile + 1] = seat
   elseif not own or owner ~= own then taken[#taken + 1] = seat end
 end
 if #blocked > 0 then return 'SEAT_BLOCKED ' .. table.concat(blocked, ',') end
+if #kept > 0 then return 'SEAT_HELD_BACK ' .. table.concat(kept, ',') end
 if #taken > 0 then return 'SEAT_TAKEN ' .. table.concat(taken, ',') end
 
 local visitor = visitors.get(id)

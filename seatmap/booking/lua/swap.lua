@@ -1,9 +1,9 @@
 -- SWAP: the last step of a rebuild. Puts the staged seats in place under a new epoch, with the holds that survived.
 -- KEYS: keys.Keys, then the staged seats and owners. ARGV: new epoch, run id, claimed seats by visitor (msgpack),
--- then field, value, … of the new meta.
+-- accessible seats (msgpack), then field, value, … of the new meta.
 -- Returns STALE (somebody swapped in a later epoch), or {holds kept, holds shortened or ended}.
 -- Undecided orders without a booking return to their holds: the new epoch bars them in Postgres.
-local META, SEATS, OWNERS, HOLDS, VISITORS, EXPIRY, ORDERS, PENDING, LOG, CHANNEL, NEW_SEATS, NEW_OWNERS = unpack(KEYS)
+local META, SEATS, OWNERS, HOLDS, VISITORS, EXPIRY, ORDERS, PENDING, LOG, ACCESSIBLE, CHANNEL, NEW_SEATS, NEW_OWNERS = unpack(KEYS)
 local epoch = tonumber(ARGV[1])
 if epoch <= (tonumber(redis.call('HGET', META, 'epoch')) or 0) then
   redis.call('DEL', NEW_SEATS, NEW_OWNERS)
@@ -11,7 +11,8 @@ if epoch <= (tonumber(redis.call('HGET', META, 'epoch')) or 0) then
 end
 local fields = {}
 local claims = cmsgpack.unpack(ARGV[3])
-for i = 4, #ARGV, 2 do fields[ARGV[i]] = ARGV[i + 1] end
+local accessible = cmsgpack.unpack(ARGV[4])
+for i = 5, #ARGV, 2 do fields[ARGV[i]] = ARGV[i + 1] end
 local now = clock()
 local latest = now + tonumber(fields.ttl) + tonumber(fields.extension)
 local grace = tonumber(fields.grace)
@@ -63,6 +64,16 @@ for hold_id, hold in pairs(survivors) do
   if #seats > 0 and #seats == wanted then kept = kept + 1 else lost = lost + 1 end
 end
 
+local kept_back = { '-', '' }
+for _, seat in ipairs(accessible) do
+  kept_back[#kept_back + 1] = seat
+  kept_back[#kept_back + 1] = ''
+  if now < tonumber(fields.accessible_until) and redis.call('GETRANGE', NEW_SEATS, seat, seat) == '\0' then
+    redis.call('SETRANGE', NEW_SEATS, seat, '\3')
+    redis.call('HSET', NEW_OWNERS, seat, 'a|')
+  end
+end
+
 for visitor, count in pairs(claims) do
   visitors[#visitors + 1] = visitor
   visitors[#visitors + 1] = string.format('%d||', count)
@@ -71,7 +82,7 @@ end
 local function in_chunks(name, key, list)
   for from = 1, #list, 4000 do redis.call(name, key, unpack(list, from, math.min(from + 3999, #list))) end
 end
-redis.call('DEL', HOLDS, VISITORS, EXPIRY, ORDERS, PENDING, LOG, META)
+redis.call('DEL', HOLDS, VISITORS, EXPIRY, ORDERS, PENDING, LOG, META, ACCESSIBLE)
 redis.call('RENAME', NEW_SEATS, SEATS)
 redis.call('HSET', NEW_OWNERS, '-', '')
 redis.call('RENAME', NEW_OWNERS, OWNERS)
@@ -80,6 +91,7 @@ redis.call('PERSIST', SEATS)
 redis.call('PERSIST', OWNERS)
 in_chunks('HSET', HOLDS, holds)
 in_chunks('HSET', VISITORS, visitors)
+in_chunks('HSET', ACCESSIBLE, kept_back)
 in_chunks('ZADD', EXPIRY, expiry)
 redis.call('HSET', ORDERS, '-', '')
 redis.call('ZADD', PENDING, '+inf', '-')

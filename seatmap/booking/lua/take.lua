@@ -3,7 +3,7 @@
 -- Command: order_id, visitor, seats.
 -- Replies, in descending precedence: NOT_ON_SALE | NO_SEATS | SEAT_OUT_OF_RANGE seat | SEAT_REPEATED seat | SEAT_BLOCKED seats |
 --   SEAT_TAKEN seats | OK.
--- Change: the seats become held, and count as the visitor's.
+-- Change: the seats become held, those too that are held back for just this, and count as the visitor's.
 local order_id, id, list = command[2], command[3], command[4]
 if meta.status ~= 'published' then return 'NOT_ON_SALE' end
 if #list == 0 then return 'NO_SEATS' end
@@ -16,8 +16,8 @@ for _, seat in ipairs(list) do
   local hold_id = string.sub(owner, 1, 2) == 'h|' and string.sub(owner, 3)
   local hold = hold_id and holds.get(hold_id)
   if hold and not lives(hold) then kill(hold_id, hold, 'expired') end
-  local status = seats.get(seat)
-  if status == AVAILABLE then take[#take + 1] = seat
+  local status = status_of(seat)
+  if status == AVAILABLE or owner == HELD_BACK then take[#take + 1] = seat
   elseif status == BLOCKED then blocked[#blocked + 1] = int(seat)
   elseif owner ~= token then taken[#taken + 1] = int(seat) end
 end
