@@ -1,0 +1,139 @@
+"""I8: a replay of the holds. Nobody gets a seat that another has, before the expiry that its owner was told.
+
+Redis' replies carry positions: what is at a later one of an epoch happened later. So nothing has to be searched.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from tests.chaos.final import Final
+from tests.chaos.history import Fault, Op, Run
+
+NEVER = 1 << 63
+OWN_COMMANDS = frozenset({"hold", "release", "extend", "book"})
+
+
+class Grant(Struct):
+    """A visitor was told to have `seat` until at least `until`; it was decided between `asked` and `told`."""
+
+    seat: int
+    visitor: str
+    epoch: int
+    version: int
+    asked: int
+    told: int
+    until: int
+
+
+def respected(run: Run, final: Final) -> Iterator[str]:
+    """Every violation of somebody's hold or booking by a later grant."""
+    yield from in_order(run)
+    losses = Spans([fault for fault in run.faults if fault.loses or fault.clock])
+    ends = _ends(run)
+    by_event: dict[int, list[Grant]] = defaultdict(list)
+    for op in run.ops:
+        by_event[op.call.event] += _grants(op)
+    closed = {op.call.event: op.call.t for op in reversed(run.ops) if op.call.op == "event_cancel"}
+    for event, grants in by_event.items():
+        grants.sort(key=lambda grant: (grant.epoch, grant.version))
+        holders: dict[int, Grant] = {}
+        for grant in grants:
+            before = holders.get(grant.seat)
+            if before is not None and before.visitor != grant.visitor:
+                end = min(
+                    before.until, _next(ends, (before.visitor, event), before.asked), closed.get(event, NEVER)
+                )
+                kept = before.epoch == grant.epoch or not losses.meet(before.asked, grant.told)
+                if grant.told < end and kept and not losses.clock(before.asked, grant.told):
+                    yield (
+                        f"event {event}, seat {grant.seat}: {before.visitor} had it at ({before.epoch},"
+                        f" {before.version}) for {(before.until - grant.told) / 1e6:.0f} ms more, and"
+                        f" {grant.visitor} got it at ({grant.epoch}, {grant.version})"
+                    )
+            holders[grant.seat] = grant
+        yield from _over_bookings(run, event, grants, closed.get(event, NEVER))
+
+
+def in_order(run: Run) -> Iterator[str]:
+    """What is at an earlier position must not have been asked for after what is later had been answered."""
+    placed: dict[tuple[int, int], list[Op]] = defaultdict(list)
+    for op in run.ops:
+        if op.answer is not None and op.result == "ok" and op.answer.epoch:
+            placed[op.call.event, op.answer.epoch].append(op)
+    for (event, epoch), ops in placed.items():
+        ops.sort(key=lambda op: op.answer.version if op.answer else 0)
+        latest, version, waiting = 0, -1, 0
+        for op in ops:
+            assert op.answer is not None
+            if op.answer.version > version:
+                latest, version = max(latest, waiting), op.answer.version
+            if op.returned < latest:
+                at = f"event {event}, ({epoch}, {version})"
+                yield f"{at}: {op.call.op} was answered before one of an earlier position was asked"
+            waiting = max(waiting, op.call.t)
+
+
+def _grants(op: Op) -> list[Grant]:
+    answer, call = op.answer, op.call
+    if (
+        answer is None
+        or answer.result != "ok"
+        or not answer.hold_id
+        or call.op not in ("hold", "extend", "mine")
+    ):
+        return []
+    until = call.t + answer.expires_ms * 1_000_000
+    return [
+        Grant(seat, call.visitor, answer.epoch, answer.version, call.t, answer.t, until)
+        for seat in answer.seats
+    ]
+
+
+def _ends(run: Run) -> dict[tuple[str, int], list[int]]:
+    """When each visitor began something that may end a hold of theirs in an event."""
+    ends: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for op in run.ops:
+        if op.call.op in OWN_COMMANDS:
+            ends[op.call.visitor, op.call.event].append(op.call.t)
+    return ends
+
+
+def _next(ends: dict[tuple[str, int], list[int]], who: tuple[str, int], after: int) -> int:
+    times = ends.get(who, [])
+    at = bisect_left(times, after + 1)
+    return times[at] if at < len(times) else NEVER
+
+
+def _over_bookings(run: Run, event: int, grants: list[Grant], closed: int) -> Iterator[str]:
+    """No grant of a seat between the acknowledgement of its booking and the first wish to cancel that."""
+    wishes: dict[str, int] = {}
+    booked: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
+    for op in run.ops:
+        if op.call.op == "cancel" and op.call.event == event:
+            wishes.setdefault(op.call.order_id, op.call.t)
+    for op in run.ops:
+        if op.call.event == event and op.call.op == "book" and op.answer and op.answer.status == "confirmed":
+            end = min(wishes.get(op.call.order_id, NEVER), closed)
+            for seat in op.answer.seats:
+                booked[seat].append((op.answer.t, end, op.call.order_id))
+    for grant in grants:
+        for begin, end, order_id in booked.get(grant.seat, ()):
+            if begin < grant.asked and grant.told < end:
+                yield f"event {event}, seat {grant.seat}: {grant.visitor} got it while order {order_id} had it"
+
+
+class Spans:
+    """Faults by time, to ask whether one meets a stretch."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self._faults = faults
+        self._clock = [fault for fault in faults if fault.clock]
+
+    def meet(self, begin: int, end: int) -> bool:
+        return any(fault.begin < end and begin < fault.end for fault in self._faults)
+
+    def clock(self, begin: int, end: int) -> bool:
+        return any(fault.begin < end and begin < fault.end for fault in self._clock)
