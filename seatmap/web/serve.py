@@ -3,14 +3,17 @@
 import asyncio
 import gc
 import logging
+import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
 from seatmap.config import Settings
 from seatmap.errors import Unusable
-from seatmap.web.app import open_app
+from seatmap.web.entrance import Entrance
 from seatmap.web.screens import FanoutProtocol
 
 # Larger messages are refused with a sentence (protocol.MESSAGE_BYTES_MAX); those beyond this end the connection.
@@ -22,28 +25,54 @@ log = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM. Raises Unusable if the address cannot be had, Unavailable without Postgres."""
+    """Serve until SIGINT or SIGTERM, from the moment that Postgres answers; until then, say that it does not.
+
+    Raises Unusable if the address cannot be had.
+    """
     listener = listen(settings.host, settings.port)
-    async with open_app(settings) as app:
-        config = uvicorn.Config(
-            app,
-            http="httptools",
-            ws=FanoutProtocol,
-            ws_per_message_deflate=False,
-            ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            forwarded_allow_ips=settings.forwarded_allow_ips,
-            timeout_graceful_shutdown=5,
-        )
-        # One line per connection would be most of the log.
-        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-        host, port = listener.getsockname()[:2]
-        log.info("serving on http://%s:%s", f"[{host}]" if ":" in host else host, port)
-        _calm_the_collector()
-        await uvicorn.Server(config).serve(sockets=[listener])
+    entrance = Entrance(settings)
+    opening = asyncio.ensure_future(entrance.run())
+    first_answer = asyncio.ensure_future(entrance.answers.wait())
+    await asyncio.wait({opening, first_answer}, return_when=asyncio.FIRST_COMPLETED)
+    first_answer.cancel()
+    server = _Server(_config(settings, entrance))
+    host, port = listener.getsockname()[:2]
+    log.info("serving on http://%s:%s", f"[{host}]" if ":" in host else host, port)
+    _calm_the_collector()
+    # What could not be opened for another reason than a store that is away ends the process.
+    opening.add_done_callback(lambda _: setattr(server, "should_exit", True))
+    if not opening.done():
+        await server.serve(sockets=[listener])
+    entrance.close()
+    await opening
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's own, which would end the process by the signal again before the application is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(sign, self.handle_exit, sign, None)
+        yield
+
+
+def _config(settings: Settings, entrance: Entrance) -> uvicorn.Config:
+    # One line per connection would be most of the log.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    return uvicorn.Config(
+        entrance,
+        http="httptools",
+        ws=FanoutProtocol,
+        ws_per_message_deflate=False,
+        ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
+        timeout_graceful_shutdown=5,
+    )
 
 
 def _calm_the_collector() -> None:

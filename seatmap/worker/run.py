@@ -13,7 +13,7 @@ from seatmap.checkout.reconcile import lasting_differences, repair
 from seatmap.checkout.resolve import resolve
 from seatmap.checkout.stores import Stores, open_stores
 from seatmap.config import Settings
-from seatmap.errors import Recovering, SeatmapError
+from seatmap.errors import Recovering, Refused, SeatmapError, Unavailable
 from seatmap.failpoints import failpoint
 from seatmap.ledger import events
 from seatmap.ledger.tasks import CANCEL_ORDERS
@@ -24,6 +24,7 @@ SWEEP_MAX = 500  # expired holds of one event in one round
 LIST_SECONDS = 2.0  # until a newly published event is worked on
 RESOLVE_SECONDS = 1.0
 PAY_SECONDS = 1.0
+AGAIN_SECONDS = 0.5  # until Postgres is asked again whether it is there
 
 log = logging.getLogger(__name__)
 
@@ -65,19 +66,27 @@ class Worker:
     async def _list(self) -> None:
         self._events = [event.id for event in await events.published(self._stores.pool)]
 
-    async def _sweep(self) -> None:
+    async def _each(self, work: Callable[[int], Awaitable[object]]) -> None:
+        """Do it with each event. What is wrong with one is not the others' trouble; a store that is away is."""
         for event_id in self._events:
             try:
-                await failpoint("sweep.before")
-                await self._stores.desk.decide(event_id, Expire(SWEEP_MAX))
-                await failpoint("sweep.after")
-            except Recovering:
-                await open_event(self._stores, event_id)
+                await work(event_id)
+            except (Recovering, Refused) as error:
+                log.info("event %s: %s", event_id, error)
+
+    async def _sweep(self) -> None:
+        await self._each(self._sweep_event)
+
+    async def _sweep_event(self, event_id: int) -> None:
+        try:
+            await failpoint("sweep.before")
+            await self._stores.desk.decide(event_id, Expire(SWEEP_MAX))
+            await failpoint("sweep.after")
+        except Recovering:
+            await open_event(self._stores, event_id)
 
     async def _resolve(self) -> None:
-        for event_id in self._events:
-            with suppress(Recovering):  # the sweep has it restored
-                await resolve(self._stores, event_id)
+        await self._each(lambda event_id: resolve(self._stores, event_id))
 
     async def _pay(self) -> None:
         if self._cashier is None:
@@ -85,15 +94,23 @@ class Worker:
         await self._cashier.beat()
 
     async def _reconcile(self) -> None:
-        for event_id in self._events:
-            with suppress(Recovering):
-                found = await lasting_differences(self._stores, event_id)
-                if found:
-                    done = await repair(self._stores, event_id, found)
-                    log.warning("event %s: %d of %d differing seats repaired", event_id, done, len(found))
+        await self._each(self._reconcile_event)
+
+    async def _reconcile_event(self, event_id: int) -> None:
+        found = await lasting_differences(self._stores, event_id)
+        if found:
+            done = await repair(self._stores, event_id, found)
+            log.warning("event %s: %d of %d differing seats repaired", event_id, done, len(found))
 
 
 async def work(settings: Settings, stop: asyncio.Event) -> None:
-    """The worker's life. Raises Unavailable without Postgres."""
-    async with open_stores(settings) as stores:
-        await Worker(stores).run(stop)
+    """The worker's life, from the moment that Postgres answers."""
+    while not stop.is_set():
+        try:
+            async with open_stores(settings) as stores:
+                await Worker(stores).run(stop)
+        except Unavailable as error:
+            log.warning("not working yet, trying again: %s", error.__cause__ or error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(AGAIN_SECONDS):
+                    await stop.wait()
