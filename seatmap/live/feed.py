@@ -23,8 +23,12 @@ from seatmap.live.replica import RING_CHANGES_MAX, Outcome, Replica
 from seatmap.model import NOWHERE, Change, Position, Snapshot
 from seatmap.tasks import together
 
-BACKOFF_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0)
-STALE_SECONDS = 5.0  # a map not verified for so long says so
+BACKOFF_SECONDS = (0.05, 0.2, 0.5, 1.0)
+STALE_SECONDS = (
+    2.5  # a map not verified for so long says so: by the next check, which may wait for Redis, it is 5 s
+)
+STALE_CHECKS = 2.5  # …and at least for so many checks
+LOOK_SECONDS = 0.1  # that news of the head are given to arrive by themselves
 MISSED_CHECKS_MAX = 2  # then the subscription itself is suspect
 
 log = logging.getLogger(__name__)
@@ -72,6 +76,7 @@ class Watch:
         self.buffer: deque[Change] = deque(maxlen=RING_CHANGES_MAX)
         self.subscribed_on = ""  # run id of the server that confirmed; empty: nobody did yet
         self.syncing: asyncio.Task[None] | None = None
+        self.looking: asyncio.Task[None] | None = None
         self.head = NOWHERE  # as of the check before
         self.missed_checks = 0
         self.verified_at = 0.0
@@ -99,6 +104,7 @@ class Feed:
         self._redis = redis
         self._source = source
         self._head_check_s = head_check_ms / 1000
+        self._stale_s = max(STALE_SECONDS, STALE_CHECKS * self._head_check_s)
         self._watches: dict[bytes, Watch] = {}
         self._reading: asyncio.Task[None] | None = None
         self._attempt = 0
@@ -114,8 +120,9 @@ class Feed:
     async def unwatch(self, watch: Watch) -> None:
         """Stop watching; the watcher hears no more."""
         self._watches.pop(watch.channel, None)
-        if watch.syncing is not None:
-            watch.syncing.cancel()
+        for task in (watch.syncing, watch.looking):
+            if task is not None:
+                task.cancel()
         if self._send is not None:
             with suppress(RedisError, OSError):
                 await self._send("SUNSUBSCRIBE", watch.channel)
@@ -141,8 +148,9 @@ class Feed:
         finally:
             self._resubscribe()
             for watch in self._watches.values():
-                if watch.syncing is not None:
-                    watch.syncing.cancel()
+                for task in (watch.syncing, watch.looking):
+                    if task is not None:
+                        task.cancel()
 
     async def _read(self) -> None:
         connection = await self._redis.dedicated()
@@ -228,6 +236,18 @@ class Feed:
 
     # ---- the head ----
 
+    def look(self, watch: Watch) -> None:
+        """Compare with the head now: a screen claims to have seen more than this process has."""
+        if watch.looking is None or watch.looking.done():
+            watch.looking = asyncio.get_running_loop().create_task(self._look(watch))
+
+    async def _look(self, watch: Watch) -> None:
+        with suppress(SeatmapError):
+            head = await self._source.head(watch.event_id)
+            await asyncio.sleep(LOOK_SECONDS)
+            if watch.live.is_set() and watch.replica.position < head:
+                self._resync(watch)
+
     async def _check_for_ever(self) -> None:
         while True:
             await asyncio.sleep(self._head_check_s)
@@ -238,7 +258,8 @@ class Feed:
                     log.error("a head check failed", exc_info=outcome)
 
     async def _check(self, watch: Watch) -> None:
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             head = await self._source.head(watch.event_id)
         except Recovering:
@@ -249,7 +270,7 @@ class Feed:
             # What was the head a check ago must have arrived by now.
             if watch.live.is_set() and watch.replica.position >= watch.head:
                 watch.missed_checks = 0
-                watch.verified_at = now
+                watch.verified_at = began
             elif watch.subscribed_on:
                 watch.missed_checks += 1
                 if watch.missed_checks > MISSED_CHECKS_MAX:
@@ -258,7 +279,7 @@ class Feed:
                 elif watch.live.is_set():
                     self._resync(watch)
             watch.head = head
-        watch.watcher.verified(stale=now - watch.verified_at > STALE_SECONDS)
+        watch.watcher.verified(stale=loop.time() - watch.verified_at > self._stale_s)
 
 
 def _backoff(attempt: int) -> float:

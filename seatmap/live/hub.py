@@ -7,6 +7,7 @@ lags too long is cut off.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from seatmap.protocol import heartbeat_frame
 YIELD_EVERY = 250  # writes between two turns for everybody else in the process
 BACKLOG_BYTES_MAX = 0  # a screen with anything unsent is skipped: its next frame will hold it all
 LAG_SECONDS_MAX = 10.0
+AHEAD_SECONDS_MAX = 1.0  # that a screen which has seen more than the replica waits for it
 RETRY_SECONDS = 0.25  # until a lagging screen is looked at again when nothing else happens
 
 log = logging.getLogger(__name__)
@@ -40,10 +42,21 @@ class Screen(Protocol):
 class Hub:
     """The screens of one event. All methods but `run` return at once."""
 
-    def __init__(self, replica: Replica, *, frame_ms: int, heartbeat_ms: int) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        *,
+        frame_ms: int,
+        heartbeat_ms: int,
+        ahead: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`ahead` is called when a screen has seen more than the replica."""
         self.replica = replica
         self.screens: dict[Screen, float] = {}  # screen → since when it lags; 0: it does not
-        self.stale = False
+        self.cut_off = 0  # screens that lagged too long
+        self._stale = self._told_stale = False
+        self._ahead = ahead
+        self._waiting: dict[Screen, float] = {}  # screen that is ahead → until when it waits
         self._frame_s = frame_ms / 1000
         self._heartbeat_s = heartbeat_ms / 1000
         self._wake = asyncio.Event()
@@ -56,16 +69,36 @@ class Hub:
     def detach(self, screen: Screen) -> None:
         """Forget a screen; forgetting one twice is fine."""
         self.screens.pop(screen, None)
+        self._waiting.pop(screen, None)
 
     def sync(self, screen: Screen, position: Position) -> None:
         """A screen says where it is; send what it misses from there."""
         screen.position = position
+        if position > self.replica.position and screen not in self._waiting:
+            self._waiting[screen] = asyncio.get_running_loop().time() + AHEAD_SECONDS_MAX
+            self._ahead()
         if screen in self.screens and not self._show(screen):
             self._wake.set()  # it is busy: look again soon, whatever else happens
 
     def changed(self) -> None:
         """The replica moved in a way that screens should see soon."""
         self._wake.set()
+
+    @property
+    def stale(self) -> bool:
+        """Whether the map may be old."""
+        return self._stale
+
+    @stale.setter
+    def stale(self, stale: bool) -> None:
+        self._stale = stale
+        if stale is not self._told_stale:
+            self._wake.set()
+
+    @property
+    def lagging(self) -> int:
+        """How many screens have not taken what was sent to them."""
+        return sum(since > 0 for since in self.screens.values())
 
     async def run(self) -> None:
         """Send frames until cancelled."""
@@ -81,7 +114,7 @@ class Hub:
             self._wake.clear()
             started = loop.time()
             retry = await self._fan_out(started)
-            if loop.time() >= beat:
+            if loop.time() >= beat or self._stale is not self._told_stale:
                 await self._heartbeat()
                 beat = loop.time() + self._heartbeat_s
             took = loop.time() - started
@@ -99,6 +132,11 @@ class Hub:
 
     def _show(self, screen: Screen, now: float = 0.0) -> bool:
         """Bring one screen to the head; False when it has to wait."""
+        if screen in self._waiting:
+            behind = screen.position > self.replica.position
+            if behind and asyncio.get_running_loop().time() < self._waiting[screen]:
+                return False
+            del self._waiting[screen]
         missed = self.replica.since(screen.position)
         if missed is None:
             return True
@@ -128,14 +166,16 @@ class Hub:
             self.screens[screen] = now
         elif now - since > LAG_SECONDS_MAX:
             self.detach(screen)
+            self.cut_off += 1
             screen.abort()
 
     async def _heartbeat(self) -> None:
         beat = frame(
             heartbeat_frame(
-                self.replica.position, self.replica.plan_version, len(self.screens), stale=self.stale
+                self.replica.position, self.replica.plan_version, len(self.screens), stale=self._stale
             )
         )
+        self._told_stale = self._stale
         at = self.replica.position
         for i, screen in enumerate(list(self.screens)):
             if screen in self.screens and screen.position == at and screen.backlog() == 0:

@@ -7,7 +7,7 @@ from seatmap.booking import commands
 from seatmap.checkout.book import Checkout
 from seatmap.checkout.payment import Cashier
 from seatmap.checkout.stores import Stores
-from seatmap.errors import Refused, SeatmapError
+from seatmap.errors import Recovering, Refused, SeatmapError
 from seatmap.ledger import orders
 from seatmap.model import SEATS_PER_COMMAND_MAX, BookedSeat, Order
 from seatmap.protocol import MineState
@@ -44,6 +44,8 @@ class Counter:
                 case _:
                     return await self._decide(room, visitor, command)
         except SeatmapError as error:
+            if isinstance(error, Recovering):
+                room.recovering()  # the head check would find it too, but later
             raise room.labelled(error) from error
 
     async def _decide(self, room: Room, visitor: str, command: protocol.Command) -> MineState:

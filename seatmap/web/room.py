@@ -97,6 +97,7 @@ class Room:
         facts: Facts,
         restore_event: Callable[[int], None],
         look_again: Callable[[int], None],
+        look_at_head: Callable[[Watch], None],
     ) -> None:
         self.facts = facts
         self.announced = -1  # the status version that Redis is known to have heard of
@@ -111,7 +112,13 @@ class Room:
         self.pulse = Pulse()
         self.watch = Watch(self.event.id, self)
         settings = stores.settings
-        self.hub = Hub(self.watch.replica, frame_ms=settings.frame_ms, heartbeat_ms=settings.heartbeat_ms)
+        self.used_at = asyncio.get_running_loop().time()  # when somebody last asked for this room
+        self.hub = Hub(
+            self.watch.replica,
+            frame_ms=settings.frame_ms,
+            heartbeat_ms=settings.heartbeat_ms,
+            ahead=lambda: look_at_head(self.watch),
+        )
         self._start(self.hub.run())
 
     @property

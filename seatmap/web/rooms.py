@@ -23,6 +23,7 @@ REFRESH_SECONDS = 2.0  # until a change of an event's facts is seen here
 RESOLVE_SECONDS = 5.0
 LIVE_SECONDS = 5.0  # how long a request waits for an event's map to be there
 OPEN_AHEAD_MAX = 50  # events whose maps are kept ready before anybody asks
+UNUSED_SECONDS = 600.0  # until a room without pages is closed; longer than an order may stay undecided
 START_SECONDS = 2.0  # how long the start waits for them
 RESTORE_AT_ONCE = 2  # each takes two of the pool's connections, and all together must leave some
 
@@ -83,6 +84,7 @@ class Rooms:
     async def get(self, event_id: int) -> Room:
         """The event's room, with a map. Refuses with event_not_found; Unavailable where no map can be had."""
         room = await self._opened(event_id)
+        room.used_at = asyncio.get_running_loop().time()
         if room.event.status == DELETED:
             raise Refused("event_not_found", f"There is no event {event_id}; see GET /api/events.")
         # A map that is only behind is better than none: it says itself that it may be old.
@@ -115,7 +117,8 @@ class Rooms:
         event = await events.get(self.stores.pool, event_id)
         if event is None or event.status == "draft":
             raise Refused("event_not_found", f"There is no event {event_id}; see GET /api/events.")
-        room = Room(self.stores, await read_facts(self.stores, event), self._restore, self.look_again)
+        facts = await read_facts(self.stores, event)
+        room = Room(self.stores, facts, self._restore, self.look_again, self._feed.look)
         self._rooms[event_id] = room
         await self._feed.watch(room.watch)
         return room
@@ -149,8 +152,21 @@ class Rooms:
         listed = {event.id: event for event in self.listed}
         for event_id, room in list(self._rooms.items()):
             await self._learn(room, listed.get(event_id))
-        for event in self.listed[:OPEN_AHEAD_MAX]:
-            await self._open_listed(event.id)
+        ahead = [event.id for event in self.listed[:OPEN_AHEAD_MAX]]
+        for event_id in ahead:
+            await self._open_listed(event_id)
+        await self._close_unused(frozenset(ahead))
+
+    async def _close_unused(self, kept: frozenset[int]) -> None:
+        """Close rooms that nobody looks into, save those that are kept ready."""
+        now = asyncio.get_running_loop().time()
+        for event_id, room in list(self._rooms.items()):
+            if room.hub.screens or event_id in kept:
+                room.used_at = now
+            elif now - room.used_at > UNUSED_SECONDS:
+                del self._rooms[event_id]
+                await self._feed.unwatch(room.watch)
+                await room.end()
 
     async def _learn(self, room: Room, event: Event | None = None) -> None:
         """Let a room know what its event is now, and Redis, if whoever changed it could not tell it."""

@@ -19,7 +19,7 @@ from seatmap.config import Settings
 from seatmap.connections import Redis
 from seatmap.embedded import Embedded
 from seatmap.keys import keys
-from seatmap.live.feed import Watch
+from seatmap.live.feed import Feed, Watch
 from seatmap.model import Change, Position, Snapshot
 
 
@@ -226,6 +226,19 @@ async def test_after_a_killed_server_the_map_is_right_once_it_is_rebuilt(
     await until(lambda: watch.replica.position.epoch > epoch)
     await world.hold(event, 4)
     await world.becomes_true(watch)
+
+
+async def test_a_screen_that_is_ahead_has_the_head_read_at_once(stores: Stores, event: int) -> None:
+    """Rule 23. The head check would find it too, but only a while later."""
+    world = World(stores)
+    world.feed = Feed(stores.redis, world.source, head_check_ms=60_000)
+    async with running(world):
+        watch = await world.watch(event)
+        await world.hold_unheard(event, 1, 2)
+        for _ in range(3):
+            world.feed.look(watch)
+        await world.becomes_true(watch)
+        assert world.source.calls["head"] == 1, "many screens, one question"
 
 
 async def test_a_server_that_is_away_at_the_start_is_found_later(

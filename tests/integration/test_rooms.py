@@ -10,9 +10,12 @@ from redis.asyncio import Redis
 from site_clients import Refusal, Site, make_event, until, visited_site
 
 from seatmap.booking.desk import Desk
+from seatmap.checkout.stores import open_stores
 from seatmap.config import Settings
 from seatmap.embedded import Embedded
 from seatmap.errors import Unavailable
+from seatmap.model import NOWHERE
+from seatmap.web import rooms
 
 MANY = 12  # more than the pool has connections
 
@@ -134,3 +137,44 @@ async def test_after_a_gap_everybody_is_told_what_is_theirs_even_if_it_fails_at_
             await redis.flushall()
         for page in pages:
             await until(lambda page=page: page.news()[-1]["reason"] == "lost", 5)
+
+
+# ---- a process lets go of what nobody looks at ----
+
+
+async def test_a_room_that_nobody_looks_into_is_closed(
+    quick: Settings, many: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms, "OPEN_AHEAD_MAX", 2)
+    async with open_stores(quick) as stores:
+        theirs = rooms.Rooms(stores)
+        running = asyncio.ensure_future(theirs.run())
+        try:
+            watched = await theirs.get(many[5])
+            screen = NoScreen()
+            watched.hub.attach(screen, NOWHERE)
+            unused = await theirs.get(many[6])
+            monkeypatch.setattr(rooms, "UNUSED_SECONDS", 0.0)
+            await until(lambda: len(list(theirs)) == 3)
+            monkeypatch.undo()
+            assert {room.event.id for room in theirs} == {*many[:2], many[5]}
+            assert unused.watch.channel not in theirs._feed._watches
+            assert await theirs.get(many[6]) is not unused, "it is opened again when asked for"
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+class NoScreen:
+    """A screen that takes everything and shows it to nobody."""
+
+    position = NOWHERE
+
+    def backlog(self) -> int:
+        return 0
+
+    def show(self, payload: bytes, wire: bytes) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass

@@ -179,10 +179,18 @@ async def test_a_change_of_nobodys_map_wakes_nobody_until_the_heartbeat(stage: S
 
 async def test_a_quiet_screen_gets_heartbeats(stage: Stage) -> None:
     screen, other = stage.screen(), stage.screen()
-    stage.hub.stale = True
     await stage.pass_time(2.5)
-    assert screen.frames == [protocol.heartbeat_frame(Position(1, 0), 1, 2, stale=True)] * 2
+    assert screen.frames == [protocol.heartbeat_frame(Position(1, 0), 1, 2, stale=False)] * 2
     assert other.frames == screen.frames
+
+
+async def test_screens_are_told_at_once_that_the_map_may_be_old_and_that_it_is_not(stage: Stage) -> None:
+    screen = stage.screen()
+    for stale in (True, True, False):
+        stage.hub.stale = stale
+        await stage.pass_time(0.1)
+    at = Position(1, 0)
+    assert screen.frames == [protocol.heartbeat_frame(at, 1, 1, stale=stale) for stale in (True, False)]
 
 
 async def test_a_busy_map_still_has_heartbeats(stage: Stage) -> None:
@@ -191,6 +199,39 @@ async def test_a_busy_map_still_has_heartbeats(stage: Stage) -> None:
         stage.change(1)
         await stage.pass_time(0.02)
     assert protocol.HEARTBEAT in screen.kinds()
+
+
+# ---- a screen that has seen more than this process (rule 23) ----
+
+
+async def test_a_screen_that_is_ahead_waits_for_the_replica(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with staged(monkeypatch) as stage:
+        asked: list[float] = []
+        stage.hub._ahead = lambda: asked.append(stage.now)
+        screen = stage.screen(Position(1, 2))
+        stage.change(1)
+        await stage.pass_time(0.5)
+        assert (screen.frames, len(asked)) == ([], 1), "it is not shown what it has passed"
+        stage.change(2)
+        await stage.pass_time(0.1)
+        assert screen.frames == []
+        stage.change(3)
+        await stage.pass_time(0.1)
+        assert screen.changes() == [(2, 3)]
+        stage.hub.sync(screen, Position(1, 9))
+        assert len(asked) == 2, "and again the next time"
+
+
+@pytest.mark.parametrize("position", [Position(1, 5), Position(2, 0)])
+async def test_a_screen_that_stays_ahead_gets_the_map_after_a_second(
+    stage: Stage, position: Position
+) -> None:
+    screen = stage.screen(position)
+    await stage.pass_time(0.9)
+    assert screen.frames == []
+    await stage.pass_time(0.6)
+    assert screen.kinds()[0] == protocol.SNAPSHOT
+    assert screen.position == stage.replica.position
 
 
 # ---- attaching ----
@@ -202,10 +243,9 @@ async def test_a_busy_map_still_has_heartbeats(stage: Stage) -> None:
         (NOWHERE, [protocol.SNAPSHOT]),
         (Position(1, 1), [protocol.CHANGE]),
         (Position(1, 2), []),
-        (Position(7, 2), [protocol.SNAPSHOT]),
-        (Position(1, 9), [protocol.SNAPSHOT]),
+        (Position(0, 7), [protocol.SNAPSHOT]),
     ],
-    ids=["nowhere", "a little behind", "at the head", "another epoch", "ahead"],
+    ids=["nowhere", "a little behind", "at the head", "an epoch before"],
 )
 async def test_a_screen_gets_exactly_what_it_misses(
     stage: Stage, position: Position, kinds: list[int]
