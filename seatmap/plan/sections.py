@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from math import dist
+from math import dist, isfinite
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
@@ -58,8 +58,10 @@ def apart(sections: Sequence[Sequence[Point]], pitch: float) -> list[Point]:
     moves: list[Point] = [(0.0, 0.0)] * len(sections)
     if len(sections) > _SECTIONS_MAX:
         return moves
-    floor = _Floor(pitch)
     drawn = [_box(points) for points in sections]
+    if not all(isfinite(edge / pitch) for box in drawn for edge in box):
+        return moves  # its extent is impossible, which is for others to say
+    floor = _Floor(pitch)
     boxes = list(drawn)
     for section, given in enumerate(sections):
         points = list(given)

@@ -16,6 +16,7 @@ from seatmap.model import Plan
 from seatmap.plan.colors import normal
 from seatmap.plan.pretix import Report, read
 from seatmap.plan.public import restore, storable
+from seatmap.plan.sections import apart
 
 HALL = Path(__file__).parents[3] / "shared/plans/riethsporthalle_erfurt.pretix.json"
 
@@ -379,3 +380,7 @@ def test_a_real_hall_is_read_fast_and_whole() -> None:
         "119 seats lay outside the declared size; the map fits the seats instead.",
         "4 sections lay on top of another and were moved aside; look at the map.",
     )
+
+
+def test_sections_whose_steps_are_too_small_to_count_stay_where_they_are() -> None:
+    assert apart([[(0.0, 29.0), (5e-324, 29.0)]], 5e-324) == [(0.0, 0.0)]
