@@ -7,6 +7,7 @@ holds     holds a second through 64 websockets and one web process
 books     orders a second, their holds included, in the same way
 dashboard what an open dashboard costs, at 1,000 changes a second
 export    100,000 orders as CSV, and the memory that it takes
+cancel    an event with 50,000 bookings: closed, told to its pages, owed back
 snapshot  a hall of 100,000 seats: its snapshot, making and opening it; importing a plan
 """
 
@@ -21,6 +22,7 @@ import uvloop
 from rich.console import Console
 
 from loadtest import (
+    bench_cancel,
     bench_dashboard,
     bench_export,
     bench_rates,
@@ -41,6 +43,7 @@ BENCHES: dict[str, Callable[[Site, Rounds], Coroutine[Any, Any, None]]] = {
     "books": bench_rates.books,
     "dashboard": bench_dashboard.dashboard,
     "export": bench_export.export,
+    "cancel": bench_cancel.cancel,
     "snapshot": bench_start.snapshot,
 }
 # The same work, in the same run, on what people would build or take instead.

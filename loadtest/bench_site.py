@@ -176,11 +176,16 @@ async def served(site: Site, event_id: int) -> None:
 
 async def viewers_key(site: Site) -> str:
     """An API key that may look."""
+    return await staff_key(site, Role.viewer)
+
+
+async def staff_key(site: Site, role: Role) -> str:
+    """An API key that may what the role may."""
     pool = await open_pool(site.settings, size=1)
     try:
         async with connection(pool) as conn, conn.transaction():
             account = await users.ensure(conn, f"{uuid4().hex}@example.org")
-            user = await users.set_role(conn, account.user.id, Role.viewer)
-        return (await api_keys.create(pool, "bench", frozenset({"read"}), user))[0]
+            user = await users.set_role(conn, account.user.id, role)
+        return (await api_keys.create(pool, "bench", frozenset(api_keys.SCOPES), user))[0]
     finally:
         await pool.close()

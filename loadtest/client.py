@@ -48,6 +48,9 @@ class Client(asyncio.Protocol):
         parts = urlsplit(url)
         self.cookie = cookie
         self.on_frame: Callable[[bytes], None] = lambda frame: None
+        self.on_hello: Callable[[bytes], None] = lambda hello: (
+            None
+        )  # those after the first: news of the event
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.closed = False
         admin = "admin/" if key else ""
@@ -149,8 +152,11 @@ class Client(asyncio.Protocol):
             if payload.startswith(_REPLY):
                 if self._reply is not None and not self._reply.done():
                     self._reply.set_result(payload)
-            elif payload.startswith(_HELLO) and not self.ready.done():  # a later one is news of the event
-                self.ready.set_result(None)
+            elif payload.startswith(_HELLO):
+                if self.ready.done():
+                    self.on_hello(payload)
+                else:
+                    self.ready.set_result(None)
         elif kind == 9:
             self._transport.write(bytes((0x8A, 0x80 | len(payload))) + b"\0\0\0\0" + payload)
         elif kind == 8:
