@@ -20,7 +20,7 @@ BOOKINGS, SEATS_PER_ORDER, FREE = 50_000, 4, 10_000
 VIEWERS, BUYERS, ROUNDS = 200, 8, 3
 RUSH_SECONDS = 1.0  # of buying before and after
 TOLD_SECONDS, OWED_SECONDS = 10.0, 120.0  # until the bench gives up
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.25
 
 _open = build_opener(ProxyHandler({})).open
 
