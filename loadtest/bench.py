@@ -31,7 +31,7 @@ from loadtest import (
     peer_postgres,
     peer_starlette,
 )
-from loadtest.bench_site import Site, folder, site, where
+from loadtest.bench_site import NO_LIMITS, Site, folder, site, where
 from loadtest.figures import Rounds, table
 from loadtest.machine import machine, versions
 from seatmap.embedded.locate import postgres_programs, valkey_server
@@ -61,6 +61,7 @@ def main(
 ) -> None:
     """Start a Seatmap, measure it, stop it, print what was found."""
     about: dict[str, Any] = {"bench": name.value, "machine": machine(), "placing": where(name.value)}
+    about["limits"] = "counted, and raised to 1,000,000 a second by " + ", ".join(NO_LIMITS)
     about["versions"] = versions([[str(valkey_server())], [str(postgres_programs() / "postgres")]])
     rounds = Rounds()
     if peers and name.value not in PEERS:
@@ -81,7 +82,8 @@ def main(
     console.print(table(name.value, rounds.all))
     for part in ("machine", "versions"):
         console.print(" · ".join(f"{key} {value}" for key, value in about[part].items()), style="dim")
-    console.print(about["placing"], style="dim")
+    for part in ("placing", "limits"):
+        console.print(about[part], style="dim")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,18 @@ START_SECONDS = 60.0
 PRICE = 2500  # of every seat of an event that a bench makes, in cents
 ENOUGH = 1_000_000  # seats per visitor: no limit
 
+# A bench is one address with few visitors, each of whom asks for a thousand.
+NO_LIMITS = {
+    f"SEATMAP_{name}": "1000000"
+    for name in (
+        "SOCKET_MESSAGES_PER_S",
+        "VISITOR_REQUESTS_PER_S",
+        "ADDRESS_REQUESTS_PER_S",
+        "VISITOR_CONNECTIONS",
+        "ADDRESS_CONNECTIONS",
+    )
+}
+
 _open = build_opener(ProxyHandler({})).open
 
 
@@ -95,7 +107,7 @@ def running(data: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]
 @contextmanager
 def site(data: Path, *, demo: bool = False) -> Iterator[Site]:
     """A whole site that serves, pinned as `where` says."""
-    with running(data, PORT="0", SEATMAP_DEMO=str(demo).lower()) as process:
+    with running(data, PORT="0", SEATMAP_DEMO=str(demo).lower(), **NO_LIMITS) as process:
         state = _state(data, process)
         _place(state["pids"])
         settings = attach(config.load({"SEATMAP_DATA": str(data)}))

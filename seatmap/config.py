@@ -91,6 +91,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=10, le=86400, description="How long a buyer has to pay for an order elsewhere.")
     ] = field(name="SEATMAP_PAY_SECONDS", default=900)
 
+    socket_messages_per_s: Annotated[
+        int, Meta(ge=1, le=1000000, description="Messages a second that one websocket may send.")
+    ] = field(name="SEATMAP_SOCKET_MESSAGES_PER_S", default=50)
+    visitor_requests_per_s: Annotated[
+        int, Meta(ge=1, le=1000000, description="Requests a second of one visitor or account.")
+    ] = field(name="SEATMAP_VISITOR_REQUESTS_PER_S", default=100)
+    address_requests_per_s: Annotated[
+        int, Meta(ge=1, le=1000000, description="Requests a second from one network address (IPv6: a /64).")
+    ] = field(name="SEATMAP_ADDRESS_REQUESTS_PER_S", default=2000)
+    visitor_connections: Annotated[
+        int, Meta(ge=1, le=1000000, description="Websockets that one visitor may have open in a process.")
+    ] = field(name="SEATMAP_VISITOR_CONNECTIONS", default=50)
+    address_connections: Annotated[
+        int, Meta(ge=1, le=1000000, description="Websockets that one network address may have open.")
+    ] = field(name="SEATMAP_ADDRESS_CONNECTIONS", default=10000)
+
     command_timeout_ms: Annotated[
         int, Meta(ge=50, le=60000, description="After this a command is not carried out any more.")
     ] = field(name="SEATMAP_COMMAND_TIMEOUT_MS", default=1500)

@@ -111,6 +111,12 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
         "Too many attempts",
         "That was tried too often; wait a little, then try again.",
     ),
+    "too_many_requests": (429, "Too fast", "That is more than is answered; wait a moment, then go on."),
+    "too_many_connections": (
+        429,
+        "Too many pages",
+        "Your network has more pages open here than are served; close one, or try again in a moment.",
+    ),
     "password_refused": (422, "Choose another password", "This password is too easy to guess."),
     "token_invalid": (
         422,

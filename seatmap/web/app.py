@@ -29,6 +29,7 @@ from seatmap.web.guard import SecurityHeaders
 from seatmap.web.health import Health
 from seatmap.web.idempotency import Repeats
 from seatmap.web.jobs import Jobs
+from seatmap.web.limits import AddressLimit, Limits
 from seatmap.web.passwords import Passwords
 from seatmap.web.payments import Payments
 from seatmap.web.problems import Bugs, on_http_error, on_seatmap_error
@@ -63,12 +64,23 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
         passwords = Passwords()
         stack.callback(passwords.close)
         keys = ApiKeys(stores.pool, otherwise=sessions.identify)
-        dashboards = Dashboards(rooms, keys.identify)
+        limits = Limits(settings)
+        dashboards = Dashboards(rooms, keys.identify, limits)
         stack.push_async_callback(_stop, asyncio.get_running_loop().create_task(dashboards.run()))
         accounts = Accounts(settings, stores.pool, sessions, passwords, Throttle(stores.redis))
         counter = Counter(stores, checkout, cashier)
         yield await _build(
-            stores, rooms, counter, cashier, payments, dashboards, sessions, revocation, accounts, keys
+            stores,
+            rooms,
+            counter,
+            cashier,
+            payments,
+            dashboards,
+            sessions,
+            revocation,
+            accounts,
+            keys,
+            limits,
         )
 
 
@@ -87,10 +99,11 @@ async def _build(
     revocation: Revocation,
     accounts: Accounts,
     keys: ApiKeys,
+    limits: Limits,
 ) -> Starlette:
     settings = stores.settings
     visitors = Visitors(settings.secret.encode() or await secret(stores.pool))
-    gate = Gate(visitors, keys.identify, settings.origins, Repeats(stores.pool))
+    gate = Gate(visitors, keys.identify, settings.origins, Repeats(stores.pool), limits)
     endpoints = [
         *Api(rooms, counter).endpoints(),
         *payments.endpoints(),
@@ -108,10 +121,12 @@ async def _build(
             *Health(rooms).routes(),
             *docs.routes(endpoints),
             *gate.routes(endpoints),
-            WebSocketRoute("/ws/events/{event_id}", Socket(rooms, counter, visitors, revocation).__call__),
+            WebSocketRoute(
+                "/ws/events/{event_id}", Socket(rooms, counter, visitors, revocation, limits).__call__
+            ),
             WebSocketRoute("/ws/admin/events/{event_id}", dashboards.__call__),
         ],
-        middleware=[Middleware(SecurityHeaders), Middleware(Bugs)],
+        middleware=[Middleware(SecurityHeaders), Middleware(AddressLimit, limits), Middleware(Bugs)],
         exception_handlers={
             SeatmapError: on_seatmap_error,
             HTTPException: on_http_error,

@@ -22,12 +22,13 @@ from seatmap.ledger.sales import Sales
 from seatmap.live.processes import Processes
 from seatmap.live.pulse import RATE_SECONDS, Told, p99
 from seatmap.live.replica import frame
-from seatmap.model import Position, Role
+from seatmap.model import Position, Role, User
 from seatmap.protocol import Answering, Dashboard, History, Process, ages_frame, encode
 from seatmap.tasks import together
 from seatmap.web.api import event_id_of
 from seatmap.web.endpoint import Identify, check_role
 from seatmap.web.guard import check_origin
+from seatmap.web.limits import POLICY_VIOLATION, Limits, Line
 from seatmap.web.problems import problem_response
 from seatmap.web.room import Room, hello_of
 from seatmap.web.rooms import Rooms
@@ -140,8 +141,9 @@ class Board:
 class Dashboards:
     """The endpoint /ws/admin/events/{event_id}. `run` must be running."""
 
-    def __init__(self, rooms: Rooms, identify: Identify) -> None:
+    def __init__(self, rooms: Rooms, identify: Identify, limits: Limits) -> None:
         self._rooms = rooms
+        self._limits = limits
         self._identify = identify
         self._name = uuid4().hex
         self._boards: dict[int, Board] = {}
@@ -176,18 +178,18 @@ class Dashboards:
         with suppress(WebSocketDisconnect):
             try:
                 check_origin(websocket.scope, websocket.headers, self._rooms.stores.settings.origins)
-                await self._check(websocket)
-                room = await self._rooms.get(event_id_of(websocket.path_params["event_id"]))
+                user = await self._check(websocket)
+                with self._limits.connect(websocket, f"user {user.id}") as line:
+                    room = await self._rooms.get(event_id_of(websocket.path_params["event_id"]))
+                    await websocket.accept()
+                    await self._serve(websocket, room, line)
             except SeatmapError as error:
                 await websocket.send_denial_response(problem_response(error))
-                return
-            await websocket.accept()
-            await self._serve(websocket, room)
 
-    async def _check(self, websocket: WebSocket) -> None:
-        check_role(await self._identify(websocket), Role.viewer)
+    async def _check(self, websocket: WebSocket) -> User:
+        return check_role(await self._identify(websocket), Role.viewer)
 
-    async def _serve(self, websocket: WebSocket, room: Room) -> None:
+    async def _serve(self, websocket: WebSocket, room: Room, line: Line) -> None:
         screen = screen_of(websocket)
         screen.tell(encode(hello_of(room.event, self._rooms.stores.settings)))
         holds, books = room.pulse.history()
@@ -196,7 +198,7 @@ class Dashboards:
         try:
             async with self._on_board(room, screen):
                 room.hub.attach(screen, position_of(websocket.query_params))
-                await self._converse(websocket, room, screen)
+                await self._converse(websocket, room, screen, line)
         finally:
             watching.cancel()
             room.hub.detach(screen)
@@ -232,15 +234,18 @@ class Dashboards:
             except SeatmapError:
                 pass  # nobody loses their role because a store is away
 
-    async def _converse(self, websocket: WebSocket, room: Room, screen: PageScreen) -> None:
+    async def _converse(self, websocket: WebSocket, room: Room, screen: PageScreen, line: Line) -> None:
         """A dashboard asks for nothing but what its map misses."""
         session = Session("")
         while True:
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
+            refusal = line.message()
             try:
                 command = session.receive(message.get("text") or "")
+                if refusal:
+                    raise refusal
                 if not isinstance(command, protocol.Sync):
                     raise Refused("unknown_command", "The dashboard's channel takes `sync` only.")
                 room.hub.sync(screen, Position(command.epoch, command.version))
@@ -248,6 +253,9 @@ class Dashboards:
             except SeatmapError as error:
                 reply = session.refuse(error)
             screen.tell(reply)
+            if line.flooded:
+                await websocket.close(POLICY_VIOLATION, "too many messages")
+                return
 
 
 def _ms_since(began: float) -> float:

@@ -19,6 +19,7 @@ from seatmap.model import Role, User
 from seatmap.protocol import decode_as
 from seatmap.web.guard import BODY_BYTES_MAX, check_origin, is_https, read_body
 from seatmap.web.idempotency import HEADER, Repeats, keeps_nothing
+from seatmap.web.limits import Limits
 from seatmap.web.visitor import Visitors
 
 PRIVATE = {"cache-control": "no-store"}
@@ -98,12 +99,18 @@ class Gate:
     """Turns endpoints into routes, with their guards in front."""
 
     def __init__(
-        self, visitors: Visitors, identify: Identify, origins: tuple[str, ...], repeats: Repeats
+        self,
+        visitors: Visitors,
+        identify: Identify,
+        origins: tuple[str, ...],
+        repeats: Repeats,
+        limits: Limits,
     ) -> None:
         self._visitors = visitors
         self._identify = identify
         self._origins = origins
         self._repeats = repeats
+        self._limits = limits
 
     def routes(self, endpoints: Iterable[Endpoint]) -> list[Route]:
         """One route per endpoint."""
@@ -118,6 +125,8 @@ class Gate:
             if endpoint.method != "GET":
                 check_origin(request.scope, request.headers, self._origins)
             caller, headers = await self._caller(request, endpoint.access)
+            if caller.user is not None or caller.visitor:
+                self._limits.ask_as(_named(caller))
             query = None if endpoint.query is None else _query(endpoint.query, request)
             raw, body = b"", None
             if endpoint.body is not None:
@@ -174,12 +183,13 @@ def _named(caller: Caller) -> str:
     return f"user {caller.user.id}" if caller.user is not None else f"visitor {caller.visitor}"
 
 
-def check_role(user: User | None, needed: Role) -> None:
-    """Refuse with sign_in_required or forbidden whoever may do less than `needed`."""
+def check_role(user: User | None, needed: Role) -> User:
+    """Refuse with sign_in_required or forbidden whoever may do less than `needed`; answers who may."""
     if user is None:
         raise Refused("sign_in_required")
     if user.role < needed:
         raise Refused("forbidden", f"This takes the role {needed.name}; yours is {user.role.name}.")
+    return user
 
 
 def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

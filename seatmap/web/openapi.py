@@ -220,7 +220,8 @@ def _refusals(endpoint: Endpoint) -> dict[str, Any]:
 
 def codes(endpoint: Endpoint) -> list[str]:
     """The codes that an endpoint may refuse with: its guards', its parameters' and its own."""
-    found = [*endpoint.refuses, "sign_in_required"]  # an API key that is none is refused everywhere
+    # an API key that is none is refused everywhere, and so is whoever asks too often
+    found = [*endpoint.refuses, "sign_in_required", "too_many_requests"]
     found += [code for name, code in _OF_PARAMETER.items() if f"{{{name}}}" in endpoint.path]
     if endpoint.method != "GET":
         found.append("wrong_origin")

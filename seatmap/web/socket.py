@@ -1,5 +1,6 @@
 """The websocket of a page: ASGI around a `Session` and a screen."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +13,7 @@ from seatmap.protocol import encode
 from seatmap.web.api import event_id_of
 from seatmap.web.execute import Counter
 from seatmap.web.guard import check_origin
+from seatmap.web.limits import POLICY_VIOLATION, Limits, Line
 from seatmap.web.problems import bug, problem_response
 from seatmap.web.revocation import Revocation
 from seatmap.web.room import Room, hello_of
@@ -24,51 +26,59 @@ from seatmap.web.visitor import Visitors
 class Socket:
     """The endpoint /ws/events/{event_id}."""
 
-    def __init__(self, rooms: Rooms, counter: Counter, visitors: Visitors, revocation: Revocation) -> None:
+    def __init__(
+        self, rooms: Rooms, counter: Counter, visitors: Visitors, revocation: Revocation, limits: Limits
+    ) -> None:
         self._rooms = rooms
         self._counter = counter
         self._visitors = visitors
         self._revocation = revocation
+        self._limits = limits
 
     async def __call__(self, websocket: WebSocket) -> None:
         """One connection, from the handshake to its end."""
         with suppress(WebSocketDisconnect):  # at any moment, before it was accepted too
             try:
                 check_origin(websocket.scope, websocket.headers, self._rooms.stores.settings.origins)
-                room = await self._rooms.get(event_id_of(websocket.path_params["event_id"]))
+                visitor, headers = self._visitors.greet(websocket.scope, websocket.headers)
+                with self._limits.connect(websocket, f"visitor {visitor}") as line:
+                    room = await self._rooms.get(event_id_of(websocket.path_params["event_id"]))
+                    await self._accept(websocket, headers)
+                    await self._serve(websocket, room, Session(visitor), line)
             except SeatmapError as error:
                 await websocket.send_denial_response(problem_response(error))
-                return
-            await self._serve(websocket, room, await self._accept(websocket))
 
-    async def _serve(self, websocket: WebSocket, room: Room, session: Session) -> None:
+    async def _serve(self, websocket: WebSocket, room: Room, session: Session, line: Line) -> None:
         screen = screen_of(websocket)
         screen.tell(encode(hello_of(room.event, self._rooms.stores.settings)))
         room.enter(session, screen, position_of(websocket.query_params))
         try:
             await room.tell_mine(session.visitor)
             async with self._revocation.watched(websocket, screen):
-                await self._converse(websocket, room, session, screen)
+                await self._converse(websocket, room, session, screen, line)
         finally:
             room.leave(session, screen)
             await screen.close()
 
-    async def _accept(self, websocket: WebSocket) -> Session:
-        visitor, headers = self._visitors.greet(websocket.scope, websocket.headers)
+    async def _accept(self, websocket: WebSocket, headers: Mapping[str, str]) -> None:
         await websocket.accept(headers=[(name.encode(), value.encode()) for name, value in headers.items()])
-        return Session(visitor)
 
-    async def _converse(self, websocket: WebSocket, room: Room, session: Session, screen: PageScreen) -> None:
+    async def _converse(
+        self, websocket: WebSocket, room: Room, session: Session, screen: PageScreen, line: Line
+    ) -> None:
         """Messages one after the other: the next command waits for the answer to the last."""
         while True:
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
+            refusal = line.message()
             try:
                 text = message.get("text")
                 if text is None:
                     raise Refused("malformed", "Commands are JSON in text messages.")
                 command = session.receive(text)
+                if refusal:
+                    raise refusal
                 if isinstance(command, protocol.Sync):
                     room.hub.sync(screen, Position(command.epoch, command.version))
                     reply = session.answer(None)
@@ -81,6 +91,9 @@ class Socket:
             screen.tell(reply)
             if news := session.late_news():
                 screen.tell(news)
+            if line.flooded:
+                await websocket.close(POLICY_VIOLATION, "too many messages")
+                return
 
 
 def position_of(query: Any) -> Position:

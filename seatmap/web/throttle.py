@@ -3,6 +3,7 @@
 import hashlib
 import ipaddress
 import math
+from functools import lru_cache
 
 from msgspec import Struct
 from starlette.requests import HTTPConnection
@@ -60,11 +61,16 @@ def _key(bucket: Bucket, who: tuple[str, ...]) -> str:
 
 def address_of(request: HTTPConnection) -> str:
     """Who asks, as far as the network says; an IPv6 customer has a whole /64."""
-    host = request.client.host if request.client else ""
+    client = request.scope.get("client")
+    return _network(client[0]) if client else ""
+
+
+@lru_cache(4096)
+def _network(host: str) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return host
+        return host[:64]  # whatever a trusted proxy says
     if isinstance(address, ipaddress.IPv6Address):
         return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))
     return host
