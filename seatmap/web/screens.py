@@ -1,6 +1,6 @@
 """Screens over websockets: how bytes reach a page without anybody waiting for it.
 
-`FanoutProtocol` is uvicorn's own websocket protocol plus a door in the ASGI scope through which a
+`FanoutProtocol` is uvicorn's own websocket protocol (`bounded.py`) plus a door in the ASGI scope through which a
 ready-made message goes straight to the transport. Where that door is absent (another server, a test
 client), `AsgiScreen` sends the same through ASGI from a task of its own.
 """
@@ -9,16 +9,16 @@ import asyncio
 from typing import Any
 
 from starlette.websockets import WebSocket
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from seatmap.model import NOWHERE, Position
 from seatmap.protocol import websocket_text
+from seatmap.web.bounded import BoundedWebSocket
 
 EXTENSION = "seatmap.fanout"
 UNSENT_BYTES_MAX = 1 << 20  # of private messages to a page that does not read; then it is cut off
 
 
-class FanoutProtocol(WebSocketsSansIOProtocol):
+class FanoutProtocol(BoundedWebSocket):
     """Given to uvicorn as `ws=`. Uses its internals: `tests/integration/test_fanout_seam.py` watches them."""
 
     async def run_asgi(self) -> None:

@@ -13,6 +13,7 @@ import uvicorn
 
 from seatmap.config import Settings
 from seatmap.errors import Unusable
+from seatmap.web.bounded import BoundedHttp
 from seatmap.web.entrance import Entrance
 from seatmap.web.screens import FanoutProtocol
 
@@ -62,7 +63,7 @@ def _config(settings: Settings, entrance: Entrance) -> uvicorn.Config:
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     return uvicorn.Config(
         entrance,
-        http="httptools",
+        http=BoundedHttp,
         ws=FanoutProtocol,
         ws_per_message_deflate=False,
         ws_max_size=SOCKET_MESSAGE_BYTES_MAX,

@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 
 from seatmap.config import Settings
 from seatmap.web.app import open_app
+from seatmap.web.bounded import BoundedHttp
 from seatmap.web.screens import FanoutProtocol
 from seatmap.web.serve import SOCKET_MESSAGE_BYTES_MAX, listen
 
@@ -31,24 +32,25 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def running_site(settings: Settings) -> AsyncIterator[str]:
     """Serve `settings` until the block ends; the site's url."""
-    async with open_app(settings) as app, served(app) as url:
+    async with open_app(settings) as app, served(app, settings.forwarded_allow_ips) as url:
         yield url
 
 
 @asynccontextmanager
-async def served(app: Starlette) -> AsyncIterator[str]:
+async def served(app: Starlette, forwarded_allow_ips: str = "127.0.0.1") -> AsyncIterator[str]:
     """Serve an application until the block ends; its url."""
     listener = listen("127.0.0.1", 0)
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=BoundedHttp,
             ws=FanoutProtocol,
             ws_per_message_deflate=False,
             ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
             lifespan="off",
             log_config=None,
             access_log=False,
+            forwarded_allow_ips=forwarded_allow_ips,
             timeout_graceful_shutdown=1,
         )
     )
