@@ -106,7 +106,12 @@ class Cashier:
 
     async def beat(self) -> None:
         """What has to happen by itself: expiry, late payments, refunds. Two at once do no harm."""
-        works: tuple[Callable[[], Awaitable[int]], ...] = (self.expire, self.reseat_late, self.send_refunds)
+        works: tuple[Callable[[], Awaitable[int]], ...] = (
+            self.expire,
+            self.end_sessions,
+            self.reseat_late,
+            self.send_refunds,
+        )
         for work in works:
             try:
                 await work()
@@ -139,6 +144,24 @@ class Cashier:
         await self._tell(gone.event_id, Settle(payment.order_id.hex, gone.visitor, gone.seats, "freed"))
         await failpoint("pay_expire.after_finish")
         return True
+
+    async def end_sessions(self) -> int:
+        """Ends the sessions of orders that ended before they were paid; how many.
+
+        Whoever cancels an order does not wait for its provider. If the session was paid, in a message that was
+        lost or is still to come, that money is late.
+        """
+        ended = 0
+        for payment in await payments.to_end(self._stores.pool):
+            try:
+                paid = await self.provider(payment.provider).end(payment)
+                if paid is not None:
+                    await self._settle(payment.provider, paid)
+                await payments.session_ended(self._stores.pool, payment.id)
+                ended += 1
+            except SeatmapError as error:
+                log.warning("the session of order %s is ended later: %s", payment.order_id, error)
+        return ended
 
     async def send_refunds(self) -> int:
         """Pays back what is due; how many refunds."""

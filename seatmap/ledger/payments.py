@@ -178,6 +178,24 @@ async def expire(pool: asyncpg.Pool, order_id: UUID) -> orders.Cancelled | None:
     return None if row is None else orders.Cancelled(row["event_id"], row["visitor"], tuple(row["seats"]))
 
 
+async def to_end(pool: asyncpg.Pool, limit: int = 100) -> list[Payment]:
+    """Payments of orders that have ended, whose provider does not know that yet; the oldest first."""
+    async with connection(pool) as conn:
+        rows = await conn.fetch(
+            f"""
+            {_PAYMENT} WHERE p.status IN ('expired', 'failed') AND p.session IS NOT NULL AND NOT p.session_ended
+            ORDER BY p.id LIMIT {limit:d}
+            """
+        )
+    return [_payment(row) for row in rows]
+
+
+async def session_ended(pool: asyncpg.Pool, payment_id: int) -> None:
+    """Remembers that a payment's session cannot be paid any more."""
+    async with connection(pool) as conn:
+        await conn.execute("UPDATE payments SET session_ended = true WHERE id = $1", payment_id)
+
+
 # ---- late payments ----
 
 
