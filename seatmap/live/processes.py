@@ -25,10 +25,10 @@ class Processes:
     async def tell(self, told: Told) -> None:
         """Say what this process knows. Raises Unavailable."""
         async with self._redis.connection() as connection:
-            await connection.send_command("HSET", self._key, self._name, _encode(told))
-            await connection.send_command("EXPIRE", self._key, EXPIRE_SECONDS)
-            await connection.read_response()
-            await connection.read_response()
+            # One after the other: if the first is refused, the answer to a second must not be left for somebody else.
+            for words in (("HSET", self._key, self._name, _encode(told)), ("EXPIRE", self._key, EXPIRE_SECONDS)):
+                await connection.send_command(*words)
+                await connection.read_response()
 
     async def read(self) -> list[Told]:
         """What the living told last, by pid. Raises Unavailable."""
