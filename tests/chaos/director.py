@@ -148,7 +148,7 @@ class Director:
                 self._calms,
                 repaired,
                 seconds,
-                self._trouble,
+                [*self._trouble, *_missed(nemesis)],
             )
         finally:
             await self._swarm.stop()
@@ -250,6 +250,14 @@ class Director:
                 raise RuntimeError(f"the swarm ended with {code}: see {self._folder / 'swarm.log'}")
             self._phase("end")
             return await look(stores)
+
+
+def _missed(nemesis: Nemesis) -> list[str]:
+    """What is to be said if many faults could not be made."""
+    count = nemesis.missed.total()
+    return (
+        [f"{count} faults could not be made: {nemesis.missed}"] if count * 10 > nemesis.counts.total() else []
+    )
 
 
 async def _pending(stores: Stores) -> str:

@@ -13,6 +13,8 @@ from msgspec import Struct
 from seatmap.checkout.rebuild import rebuild
 from seatmap.checkout.stores import open_stores
 from seatmap.errors import SeatmapError
+from seatmap.failpoints import POINTS
+from seatmap.failpoints import SETTING as FAILPOINTS
 from tests.chaos.proxy import HELD, MODES
 from tests.chaos.stage import STORES, WEBS, WORKERS, Stage
 
@@ -173,6 +175,33 @@ async def reconnect(hands: Hands) -> str:
     return "pages"
 
 
+# ---- processes that fail on purpose, at certain places of the write path ----
+
+_OF_WEBS = ("book", "cancel", "pay", "verdict", "rebuild", "announce", "cancel_event", "edit_seats")
+_OF_WORKERS = ("sweep", "resolve", "reconcile", "rebuild", "verdict", "cancel_event", "refund", "pay_expire", "pay_late")
+_ACTIONS = {"exit": "exit@0.03", "sleep": "sleep(700)@0.1", "raise": "raise@0.1"}
+
+
+def failing(names: tuple[str, ...], parts: tuple[str, ...], action: str) -> Act:
+    """One process lives for a while with some failpoints set; if it ends, so do those after it."""
+    points = [point for point in POINTS if point.partition(".")[0] in parts]
+
+    async def act(hands: Hands) -> str:
+        chosen = hands.chance.sample(points, 6)
+        name = hands.chance.choice(names)
+        service = hands.stage.services[name]
+        service.extra = {FAILPOINTS: "; ".join(f"{point}={_ACTIONS[action]}" for point in chosen)}
+        try:
+            await _restart(hands, name, signal.SIGTERM)
+            await hands.nap(1.0, 3.0)
+        finally:
+            service.extra = {}
+        await _restart(hands, name, signal.SIGKILL)
+        return f"{name}: {', '.join(chosen)}"
+
+    return act
+
+
 def _kind(act: Act, *touches: str) -> Kind:
     return Kind(getattr(act, "__name__", "").replace("_", " "), act, frozenset(touches))
 
@@ -190,6 +219,11 @@ PROCESS_KINDS = [
     _kind(rebuild_by_hand, "rebuild"),
     _kind(rebuild_twice, "rebuild"),
     _kind(reconnect),
+]
+FAILPOINT_KINDS = [
+    Kind(f"{role} failpoints {action}", failing(names, parts, action), frozenset({role}))
+    for role, names, parts in (("web", WEBS, _OF_WEBS), ("worker", WORKERS, _OF_WORKERS))
+    for action in _ACTIONS
 ]
 LINK_KINDS = [
     Kind(f"{store} link {mode}".replace("_", " "), link(store, mode), frozenset({f"{store} link"}))

@@ -6,12 +6,15 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
-from tests.chaos.faults import LINK_KINDS, PROCESS_KINDS, Hands, Kind
+import asyncpg
+
+from tests.chaos.faults import FAILPOINT_KINDS, LINK_KINDS, PROCESS_KINDS, Hands, Kind
 from tests.chaos.history import Fault, History, now
 from tests.chaos.store_faults import CLOCK_KINDS, STORE_KINDS
 
 PAUSE = (0.1, 0.7)  # seconds between two faults
 TOGETHER = 0.3  # how often the next fault does not wait for the end of the last
+AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, IndexError)
 FAULT_SECONDS = 90.0  # after which a fault that has not been mended is a failure of the suite
 
 
@@ -20,12 +23,14 @@ class Nemesis:
 
     def __init__(self, hands: Hands, history: History, *, clock: bool) -> None:
         self.counts: Counter[str] = Counter()
+        self.missed: Counter[str] = Counter()  # faults that could not be made
         self.stopping = False
         self.calm = asyncio.Event()  # cleared: no new fault
         self.calm.set()
         self._hands = hands
         self._history = history
-        self._kinds = [*PROCESS_KINDS, *LINK_KINDS, *STORE_KINDS, *(CLOCK_KINDS if clock else ())]
+        self._kinds = [*PROCESS_KINDS, *FAILPOINT_KINDS, *LINK_KINDS, *STORE_KINDS]
+        self._kinds += CLOCK_KINDS if clock else []
         self._deck: list[Kind] = []
         self._under_way: dict[asyncio.Task[None], Kind] = {}
 
@@ -61,13 +66,17 @@ class Nemesis:
     async def _wait(self) -> None:
         done, _ = await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
-            del self._under_way[task]
-            task.result()
+            if self._under_way.pop(task, None) is not None:  # two may be waiting
+                task.result()
 
     async def _do(self, kind: Kind) -> None:
         begin = now()
-        async with asyncio.timeout(FAULT_SECONDS):
-            target = await kind.act(self._hands)
+        try:
+            async with asyncio.timeout(FAULT_SECONDS):
+                target = await kind.act(self._hands)
+        except AWAY:
+            self.missed[kind.name] += 1  # a store was still too busy with what had been done to it before
+            return
         self._history.add(Fault(begin, now(), kind.name, target, kind.loses, kind.clock))
         self.counts[kind.name] += 1
 

@@ -8,7 +8,6 @@ delivers them late or resets the connection; so a command that everybody has giv
 import asyncio
 import json
 import random
-import socket
 import sys
 from contextlib import suppress
 from typing import Any
@@ -23,7 +22,9 @@ class Link:
     """One process's way to one store: a listener, its connections, and the mode they are all in."""
 
     def __init__(self, upstream: str) -> None:
+        self.port = 0
         self._upstream = upstream
+        self._server: asyncio.Server | None = None
         self._mode = "pass"
         self._delay_s = self._jitter_s = 0.0
         self._bytes_per_s = 0
@@ -35,10 +36,17 @@ class Link:
 
     async def listen(self) -> int:
         """Begin to accept; the port."""
-        server = await asyncio.start_server(self._accepted, "127.0.0.1", 0)
-        self._server = server
-        port: int = server.sockets[0].getsockname()[1]
-        return port
+        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self.port
+
+    async def close(self) -> None:
+        """End everything that goes this way."""
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def set(
         self,
@@ -97,8 +105,6 @@ class Link:
         up_writer: asyncio.StreamWriter,
     ) -> None:
         """Until both sides have said their last: a request whose sender left is still delivered."""
-        own = writer.get_extra_info("socket")
-        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         requests = asyncio.create_task(self._pump(reader, up_writer, REQUESTS))
         replies = asyncio.create_task(self._pump(up_reader, writer, REPLIES))
         await asyncio.wait({requests, replies}, return_when=asyncio.FIRST_COMPLETED)
