@@ -106,6 +106,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     address_connections: Annotated[
         int, Meta(ge=1, le=1000000, description="Websockets that one network address may have open.")
     ] = field(name="SEATMAP_ADDRESS_CONNECTIONS", default=10000)
+    keep_days: Annotated[
+        int,
+        Meta(ge=1, le=3650, description="How long done jobs and the messages of payment providers are kept."),
+    ] = field(name="SEATMAP_KEEP_DAYS", default=30)
+    unverified_days: Annotated[
+        int, Meta(ge=2, le=3650, description="When an account whose address was never confirmed is deleted.")
+    ] = field(name="SEATMAP_UNVERIFIED_DAYS", default=7)
 
     command_timeout_ms: Annotated[
         int, Meta(ge=50, le=60000, description="After this a command is not carried out any more.")

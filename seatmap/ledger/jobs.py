@@ -67,6 +67,16 @@ async def enqueue(conn: Any, kind: str, payload: Struct, event_id: int | None = 
     return job_id
 
 
+async def enqueue_once(conn: Any, kind: str, payload: Struct) -> None:
+    """Adds a job unless one of its kind waits or runs already, in the transaction that is open on `conn`."""
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtext($1))", f"enqueue {kind}")
+    waits = await conn.fetchval(
+        "SELECT true FROM jobs WHERE kind = $1 AND state IN ('queued', 'running') LIMIT 1", kind
+    )
+    if not waits:
+        await enqueue(conn, kind, payload)
+
+
 async def _queue(conn: Any, job_id: int, kind: str, content: bytes) -> None:
     body = msgspec.json.encode(Envelope(job_id, msgspec.Raw(content)))
     await Queries.from_asyncpg_connection(conn).enqueue(kind, body)

@@ -11,9 +11,10 @@ from seatmap.errors import Refused
 from seatmap.ledger import events, jobs, plans, seats
 from seatmap.ledger.mails import SEND_MAIL
 from seatmap.ledger.pool import Pool, connection
+from seatmap.ledger.purge import PURGE
 from seatmap.ledger.tasks import COPY_SEATS, GENERATE_SEATS, CopySeats, GenerateSeats
 from seatmap.plan.public import restore
-from seatmap.worker import mail
+from seatmap.worker import mail, purge
 
 
 async def run(
@@ -33,6 +34,7 @@ async def run(
         GENERATE_SEATS: generate_seats,
         COPY_SEATS: copy_seats,
         SEND_MAIL: mail.sender(settings),
+        PURGE: purge.purger(settings),
     }
     await jobs.serve(pool, handlers, stop, drain=drain)
 

@@ -15,7 +15,8 @@ from seatmap.checkout.stores import Stores, open_stores
 from seatmap.config import Settings
 from seatmap.errors import Recovering, Refused, SeatmapError, Unavailable
 from seatmap.failpoints import failpoint
-from seatmap.ledger import events
+from seatmap.ledger import events, schedule
+from seatmap.ledger.purge import PURGE, Purge
 from seatmap.ledger.tasks import CANCEL_ORDERS
 from seatmap.tasks import end
 from seatmap.worker import jobs
@@ -25,6 +26,8 @@ LIST_SECONDS = 2.0  # until a newly published event is worked on
 RESOLVE_SECONDS = 1.0
 PAY_SECONDS = 1.0
 AGAIN_SECONDS = 0.5  # until Postgres is asked again whether it is there
+SCHEDULE_SECONDS = 5.0  # until it is tried again, where Postgres was away
+PURGE_AT = "17 3 * * *"  # UTC
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ class Worker:
             (self._resolve, RESOLVE_SECONDS),
             (self._pay, PAY_SECONDS),
             (self._reconcile, settings.reconcile_ms / 1000),
+            (self._schedule, SCHEDULE_SECONDS),
         ]
         tasks = [asyncio.create_task(self._beat(work, pause)) for work, pause in beats]
         try:
@@ -92,6 +96,9 @@ class Worker:
         if self._cashier is None:
             self._cashier = await open_cashier(self._stores)
         await self._cashier.beat()
+
+    async def _schedule(self) -> None:
+        await schedule.serve(self._stores.pool, PURGE, Purge(), PURGE_AT)
 
     async def _reconcile(self) -> None:
         await self._each(self._reconcile_event)

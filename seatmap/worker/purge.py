@@ -1,0 +1,32 @@
+"""The daily job that deletes what is of no use any more."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from seatmap.config import Settings
+from seatmap.ledger import jobs, purge
+from seatmap.ledger.jobs import Handler
+from seatmap.ledger.pool import Pool, connection
+
+log = logging.getLogger(__name__)
+
+
+def purger(settings: Settings) -> Handler:
+    """The job of `Purge`. Twice, or two at once, do the same: each row goes once, and none that is not old."""
+    old = purge.everything(
+        keep=timedelta(days=settings.keep_days), unverified=timedelta(days=settings.unverified_days)
+    )
+
+    async def run(pool: Pool, job_id: int, payload: bytes) -> None:
+        total = sum([await purge.count(pool, what) for what in old])
+        done = 0
+        for what in old:
+            while gone := await purge.some(pool, what):
+                done += gone
+                async with connection(pool) as conn:
+                    await jobs.advance(conn, job_id, done, max(done, total))
+                await asyncio.sleep(0)
+        log.info("%d rows were of no use any more", done)
+
+    return run
