@@ -21,35 +21,39 @@ class Purge(Struct, frozen=True):
 
 
 class Old(Struct, frozen=True):
-    """Rows of `table`, told apart by `key`, that may go when they are older than `age`.
+    """Rows that may go when they are older than `age`, which is $1 of both statements; `delete` takes some."""
 
-    `old` is a condition, in which $1 is the age and `t` the row.
-    """
-
-    table: str
-    key: str
-    old: str
     age: timedelta
+    count: str
+    delete: str
 
 
 def everything(keep: timedelta, unverified: timedelta) -> list[Old]:
     """What may go, in an order that leaves nothing pointing at what is gone."""
-    day = timedelta(days=1)
+    day, answers = timedelta(days=1), timedelta(hours=KEPT_HOURS)
     return [
-        Old("account_tokens", "hash", "least(t.used_at, t.expires_at) < now() - $1::interval", day),
-        Old("users", "id", _UNVERIFIED, unverified),
-        Old(
-            "idempotency_keys",
-            "(caller, key)",
-            "t.created_at < now() - $1::interval",
-            timedelta(hours=KEPT_HOURS),
-        ),
+        _old(day, "account_tokens", "hash", "least(t.used_at, t.expires_at) < now() - $1::interval"),
+        _old(unverified, "users", "id", _UNVERIFIED),
+        _old(answers, "idempotency_keys", "caller, key", "t.created_at < now() - $1::interval"),
         # Older than any provider sends a message again; a payment that has ended takes none of them anyway.
-        Old("payment_messages", "(provider, message_id)", "t.created_at < now() - $1::interval", keep),
-        Old("jobs", "id", "t.state = 'done' AND t.updated_at < now() - $1::interval", keep),
-        Old("pgqueuer_log", "id", "t.created < now() - $1::interval", keep),
-        Old("pgqueuer_statistics", "id", "t.created < now() - $1::interval", keep),
+        _old(keep, "payment_messages", "provider, message_id", "t.created_at < now() - $1::interval"),
+        _old(keep, "jobs", "id", "t.state = 'done' AND t.updated_at < now() - $1::interval"),
+        _old(keep, "pgqueuer_log", "id", "t.created < now() - $1::interval"),
+        _old(keep, "pgqueuer_statistics", "id", "t.created < now() - $1::interval"),
     ]
+
+
+def _old(age: timedelta, table: str, key: str, condition: str) -> Old:
+    """`condition` is about the row `t` of `table`, whose primary key is `key`."""
+    return Old(
+        age,
+        f"SELECT count(*) FROM {table} t WHERE {condition}",
+        f"""
+        DELETE FROM {table} WHERE ({key}) IN (
+            SELECT {key} FROM {table} t WHERE {condition} LIMIT {CHUNK} FOR UPDATE SKIP LOCKED
+        ) RETURNING 1
+        """,
+    )
 
 
 # Nobody followed the link, and nothing was ever done in the account's name.
@@ -67,20 +71,10 @@ _UNVERIFIED = """
 async def count(pool: asyncpg.Pool, what: Old) -> int:
     """How many rows may go now."""
     async with connection(pool) as conn:
-        found = await conn.fetchval(f"SELECT count(*) FROM {what.table} t WHERE {what.old}", what.age)
-    return int(found)
+        return int(await conn.fetchval(what.count, what.age))
 
 
 async def some(pool: asyncpg.Pool, what: Old) -> int:
     """Deletes up to CHUNK rows that nobody else is deleting; how many."""
     async with connection(pool) as conn:
-        done = await conn.fetch(
-            f"""
-            DELETE FROM {what.table} WHERE {what.key} IN (
-                SELECT {what.key.strip("()")} FROM {what.table} t WHERE {what.old}
-                LIMIT {CHUNK} FOR UPDATE SKIP LOCKED
-            ) RETURNING 1
-            """,
-            what.age,
-        )
-    return len(done)
+        return len(await conn.fetch(what.delete, what.age))
