@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -13,6 +14,7 @@ import redis
 
 from seatmap import config, migrate
 from seatmap.config import Settings
+from seatmap.embedded.locate import Places
 from seatmap.errors import SeatmapError
 
 OPEN_FILES = 10240
@@ -34,8 +36,8 @@ class Finding(msgspec.Struct, frozen=True):
 def check(settings: Settings) -> list[Finding]:
     """Look at everything. What cannot be reached is a finding, never an exception."""
     findings = [*_settings(), _open_files()]
-    findings += _guarded("Redis", "REDIS_URL", lambda: _redis(settings.redis_url))
-    findings += _guarded("Postgres", "DATABASE_URL", lambda: asyncio.run(_postgres(settings.database_url)))
+    findings += _guarded("Redis", "REDIS_URL", lambda: _redis(settings))
+    findings += _guarded("Postgres", "DATABASE_URL", lambda: asyncio.run(_postgres(settings)))
     findings += _guarded("Migrations", "DATABASE_URL", lambda: [_migrations(settings.database_url)])
     return findings
 
@@ -80,17 +82,45 @@ def _count(limit: int) -> str:
     return "any number of" if limit == resource.RLIM_INFINITY else str(limit)
 
 
-def _redis(url: str) -> list[Finding]:
-    with redis.Redis.from_url(url, decode_responses=True, socket_timeout=3) as client:
+def _redis(settings: Settings) -> list[Finding]:
+    with redis.Redis.from_url(settings.redis_url, decode_responses=True, socket_timeout=3) as client:
         info: dict[str, Any] = client.info("server")
+        policy = client.info("memory").get("maxmemory_policy", "unknown")
+        appends = "yes" if client.info("persistence").get("aof_enabled") else "no"
+        forgets = "it may throw holds away when memory is short"
         return [
             _redis_version(info),
-            _redis_setting(
-                client, "maxmemory-policy", "noeviction", "it may throw holds away when memory is short"
-            ),
-            _redis_setting(client, "appendonly", "yes", "its holds are lost when it restarts"),
+            _redis_setting("maxmemory-policy", policy, "noeviction", forgets),
+            _redis_setting("appendonly", appends, "yes", "its holds are lost when it restarts"),
             _redis_clock(client),
+            _user("Redis", settings.redis_url == _own(settings).redis_url, _redis_allows(client)),
         ]
+
+
+def _redis_allows(client: redis.Redis) -> str:
+    """What the user may do and Seatmap does not need; empty if nothing is known of that kind."""
+    for asked in ("CONFIG GET maxmemory-policy", "ACL WHOAMI"):
+        try:
+            client.execute_command(*asked.split())  # type: ignore[no-untyped-call]
+        except redis.exceptions.NoPermissionError:
+            continue
+        return f"change its configuration (it may say {asked.split()[0]})"
+    return ""
+
+
+def _own(settings: Settings) -> Places:
+    return Places.of(settings.data)
+
+
+def _user(store: str, embedded: bool, may: str) -> Finding:
+    """`may`: what its user may do beyond what is needed, in words."""
+    name = f"{store} user"
+    if embedded:
+        return Finding(name, "ok", "Nobody but this system user reaches the embedded server.")
+    if may:
+        sentence = f"Seatmap's may {may}: give it one that may not, as docs/operations.md says."
+        return Finding(name, "warn", sentence)
+    return Finding(name, "ok", "It may do what is needed.")
 
 
 def _redis_version(info: dict[str, Any]) -> Finding:
@@ -102,12 +132,8 @@ def _redis_version(info: dict[str, Any]) -> Finding:
     return Finding("Redis", "ok", f"Redis {version}.")
 
 
-def _redis_setting(client: redis.Redis, name: str, wanted: str, otherwise: str) -> Finding:
+def _redis_setting(name: str, value: str, wanted: str, otherwise: str) -> Finding:
     title = f"Redis {name}"
-    try:
-        value = dict(client.config_get(name)).get(name)
-    except redis.ResponseError:
-        return Finding(title, "warn", f"It does not let its settings be read: see that {name} is {wanted}.")
     if value == wanted:
         return Finding(title, "ok", f"It is {wanted}.")
     return Finding(
@@ -121,21 +147,42 @@ def _redis_clock(client: redis.Redis) -> Finding:
     return _clock("Redis clock", seconds + micros / 1e6, before)
 
 
-async def _postgres(url: str) -> list[Finding]:
-    connection = await asyncpg.connect(url, timeout=3)
+async def _postgres(settings: Settings) -> list[Finding]:
+    connection = await asyncpg.connect(settings.database_url, timeout=3)
     try:
         number = int(await connection.fetchval("SHOW server_version_num"))
         names = ("fsync", "synchronous_commit", "full_page_writes")
-        settings = [(name, await connection.fetchval(f"SHOW {name}")) for name in names]
+        values = [(name, await connection.fetchval(f"SHOW {name}")) for name in names]
         before = time.time()
         theirs = await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
         return [
             _postgres_version(number),
-            *(_postgres_setting(name, value) for name, value in settings),
+            *(_postgres_setting(name, value) for name, value in values),
             _clock("Postgres clock", theirs, before),
+            _user("Postgres", _is_own_database(settings), await connection.fetchval(_POSTGRES_ALLOWS)),
         ]
     finally:
         await connection.close(timeout=3)
+
+
+# What the user may do and Seatmap does not need, in words; empty if nothing.
+_POSTGRES_ALLOWS = """
+    SELECT CASE
+        WHEN rolsuper THEN 'do everything, as a superuser'
+        WHEN rolcreaterole OR rolcreatedb THEN 'make users or databases'
+        WHEN EXISTS (SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace
+            AND pg_has_role(relowner, 'USAGE')) THEN 'change the schema, as its owner'
+        WHEN has_schema_privilege('public', 'CREATE') THEN 'make tables'
+        WHEN to_regclass('audit_log') IS NOT NULL AND has_table_privilege('audit_log', 'UPDATE, DELETE')
+            THEN 'rewrite the log of acts'
+        ELSE '' END
+    FROM pg_roles WHERE rolname = current_user
+"""
+
+
+def _is_own_database(settings: Settings) -> bool:
+    """Whether it is on the embedded server of the data folder, whatever its name."""
+    return urlsplit(settings.database_url).query == urlsplit(_own(settings).database_url).query
 
 
 def _postgres_version(number: int) -> Finding:
