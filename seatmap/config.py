@@ -50,6 +50,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     session_seconds: Annotated[
         int, Meta(ge=1, le=31536000, description="After how long one is signed out in any case.")
     ] = field(name="SEATMAP_SESSION_SECONDS", default=604800)
+    proof_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=31536000,
+            description="After how long staff give their password again for what matters most.",
+        ),
+    ] = field(name="SEATMAP_PROOF_SECONDS", default=900)
     public_url: Annotated[
         str,
         Meta(

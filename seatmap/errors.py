@@ -100,6 +100,11 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "too_large": (413, "Too large", "The message is larger than is accepted."),
     "wrong_origin": (403, "Not from here", "This site does not take commands from other sites."),
     "sign_in_required": (401, "Sign in first", "This is for people with an account; sign in first."),
+    "password_needed": (
+        401,
+        "Your password, please",
+        "This matters, and you signed in a while ago: give your password again, then repeat it.",
+    ),
     "forbidden": (403, "Not allowed", "Your account may not do this."),
     "wrong_credentials": (
         401,

@@ -44,13 +44,17 @@ NOWHERE = Position(0, 0)  # since here, everything is new: the snapshot
 
 
 class User(Struct, frozen=True, kw_only=True):
-    """An account. `verified` says that its email address is known to be its owner's."""
+    """An account. `verified` says that its email address is known to be its owner's.
+
+    `proved`: the password was given lately, or it is a program with a key; what matters most asks for that.
+    """
 
     id: int
     email: str
     name: str
     role: Role = Role.buyer
     verified: bool = False
+    proved: bool = True
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):

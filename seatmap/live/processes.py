@@ -26,7 +26,10 @@ class Processes:
         """Say what this process knows. Raises Unavailable."""
         async with self._redis.connection() as connection:
             # One after the other: if the first is refused, the answer to a second must not be left for somebody else.
-            for words in (("HSET", self._key, self._name, _encode(told)), ("EXPIRE", self._key, EXPIRE_SECONDS)):
+            for words in (
+                ("HSET", self._key, self._name, _encode(told)),
+                ("EXPIRE", self._key, EXPIRE_SECONDS),
+            ):
                 await connection.send_command(*words)
                 await connection.read_response()
 

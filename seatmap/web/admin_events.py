@@ -105,7 +105,9 @@ class EventDesk:
             act("publish", "Put a draft on sale"),
             act("pause", "Let nobody take further seats; what is held can be bought"),
             act("resume", "End a pause"),
-            act("cancel", "Close an event for ever", body=Reason, example={"reason": "Flooded"}),
+            act(
+                "cancel", "Close an event for ever", body=Reason, critical=True, example={"reason": "Flooded"}
+            ),
             endpoint("POST", f"{one}/duplicate", self.duplicate, "Make a draft like an event", *_STATE),
         ]
 

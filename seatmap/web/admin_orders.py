@@ -14,12 +14,13 @@ from seatmap.ledger.box_office import AdminOrder, Filter
 from seatmap.ledger.pool import connection
 from seatmap.model import SEATS_PER_COMMAND_MAX
 from seatmap.web.admin_event import who
-from seatmap.web.endpoint import Access, Call, Endpoint, Handle
+from seatmap.web.endpoint import Access, Call, Endpoint, Handle, check_proof
 from seatmap.web.order_letter import confirmation
 
 HISTORY_SHOWN_MAX = 200
 PATH, ONE = "/api/admin/orders", "/api/admin/orders/{order_id}"
 GONE = ("order_not_found", "order_not_active")
+GIVES_BACK = (*GONE, "password_needed")
 
 Text = Annotated[str, Meta(max_length=200, pattern="^[^\\x00]*$")]
 SeatIndex = Annotated[int, Meta(ge=0, lt=1 << 20)]
@@ -84,6 +85,7 @@ def _act(
         path=f"{ONE}/{verb}",
         handle=handle,
         access=Access.box_office,
+        critical=verb == "retry-payment",
         tag="box office",
         summary=summary,
         body=body,
@@ -120,8 +122,16 @@ class OrderDesk:
         return [
             _read(PATH, self.list, "The orders", AdminOrders, OrdersQuery),
             _read(ONE, self.show, "One order, with its payments and its history", AdminOrder),
-            _act("cancel", self.cancel, "Cancel an order", CancelBody, *GONE, reason="Asked by phone"),
-            _act("refund", self.refund, "Take some seats back", RefundBody, *GONE, seats=[4], reason="Ill"),
+            _act("cancel", self.cancel, "Cancel an order", CancelBody, *GIVES_BACK, reason="Asked by phone"),
+            _act(
+                "refund",
+                self.refund,
+                "Take some seats back",
+                RefundBody,
+                *GIVES_BACK,
+                seats=[4],
+                reason="Ill",
+            ),
             _act(
                 "reseat",
                 self.reseat,
@@ -181,15 +191,22 @@ class OrderDesk:
         return structs.replace(order, history=history)
 
     async def cancel(self, call: Call) -> AdminOrder:
-        order_id = _order_id(call.request.path_params["order_id"])
+        order_id = await self._to_give_back(call)
         await BoxOffice(self._stores, who(call)).cancel(order_id, (), call.body.reason, "cancel")
         return await self._order(order_id)
 
     async def refund(self, call: Call) -> AdminOrder:
-        order_id = _order_id(call.request.path_params["order_id"])
+        order_id = await self._to_give_back(call)
         seats = tuple(call.body.seats)
         await BoxOffice(self._stores, who(call)).cancel(order_id, seats, call.body.reason, "refund")
         return await self._order(order_id)
+
+    async def _to_give_back(self, call: Call) -> UUID:
+        """The order that is to be cancelled, in whole or in part; money that goes back asks for a password."""
+        order = await box_office.get(self._stores.pool, _order_id(call.request.path_params["order_id"]))
+        if order.payment_status == "paid":
+            check_proof(call.caller.user)
+        return order.id
 
     async def reseat(self, call: Call) -> AdminOrder:
         order_id = _order_id(call.request.path_params["order_id"])

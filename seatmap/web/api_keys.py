@@ -76,6 +76,7 @@ class ApiKeys:
                 path=path,
                 handle=self.create,
                 access=Access.admin,
+                critical=True,
                 tag="integrators",
                 summary="Make an API key; its secret is told once",
                 body=NewApiKey,

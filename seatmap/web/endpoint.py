@@ -76,6 +76,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     path: str
     handle: Handle
     access: Access
+    critical: bool = False  # asks whoever gave their password long ago to give it again
     tag: str
     summary: str
     body: Any = None  # type of the JSON body; bytes: as it is, for the handler to read; None: there is none
@@ -125,6 +126,8 @@ class Gate:
             if endpoint.method != "GET":
                 check_origin(request.scope, request.headers, self._origins)
             caller, headers = await self._caller(request, endpoint.access)
+            if endpoint.critical:
+                check_proof(caller.user)
             if caller.user is not None or caller.visitor:
                 self._limits.ask_as(_named(caller))
             query = None if endpoint.query is None else _query(endpoint.query, request)
@@ -190,6 +193,12 @@ def check_role(user: User | None, needed: Role) -> User:
     if user.role < needed:
         raise Refused("forbidden", f"This takes the role {needed.name}; yours is {user.role.name}.")
     return user
+
+
+def check_proof(user: User | None) -> None:
+    """Refuse with password_needed whoever gave their password long ago."""
+    if user is not None and not user.proved:
+        raise Refused("password_needed")
 
 
 def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

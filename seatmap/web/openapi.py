@@ -227,6 +227,8 @@ def codes(endpoint: Endpoint) -> list[str]:
         found.append("wrong_origin")
     if endpoint.access > Access.account:
         found.append("forbidden")
+    if endpoint.critical:
+        found.append("password_needed")
     if takes_key(endpoint):
         found += ["idempotency_mismatch", "idempotency_in_flight", "invalid"]
     if endpoint.body is not None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from starlette.requests import HTTPConnection, cookie_parser
 
 from seatmap.config import Settings
@@ -29,11 +29,12 @@ _ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class _Kept(Struct, frozen=True):
-    """What Redis keeps of a session. `until` is its end in any case, in seconds of the epoch."""
+    """What Redis keeps of a session: its end in any case and when the password was given, in seconds of the epoch."""
 
     user_id: int
     generation: int
     until: float
+    proved_at: float = 0.0
 
 
 class Sessions:
@@ -44,6 +45,7 @@ class Sessions:
         self._pool = pool
         self._idle_s = settings.session_idle_seconds
         self._lasts_s = settings.session_seconds
+        self._proof_s = settings.proof_seconds
 
     async def identify(self, request: HTTPConnection) -> User | None:
         """The account that a request or websocket is signed in to. Raises Unavailable."""
@@ -58,14 +60,17 @@ class Sessions:
             await self._redis.command("DEL", key)
             return None
         account = await users.by_id(self._pool, kept.user_id)
-        return account.user if account and account.generation == kept.generation else None
+        if account is None or account.generation != kept.generation:
+            return None
+        return structs.replace(account.user, proved=time.time() - kept.proved_at < self._proof_s)
 
     async def begin(self, request: HTTPConnection, account: Account) -> str:
         """Signs in; answers the Set-Cookie header. The id is new, and an old one ends."""
         await self._end(request)
         secret = secrets.token_urlsafe(ID_BYTES)
         key, mine = _key(secret), _of(account.user.id)
-        kept = _Kept(account.user.id, account.generation, time.time() + self._lasts_s)
+        now = time.time()
+        kept = _Kept(account.user.id, account.generation, now + self._lasts_s, now)
         # Listed before it exists, so that none can be missed when all are ended.
         await self._redis.command("SADD", mine, key)
         await self._redis.command("EXPIRE", mine, self._lasts_s)

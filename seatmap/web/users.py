@@ -59,6 +59,7 @@ class Users:
                 path="/api/admin/users/{user_id}",
                 handle=self.change,
                 access=Access.admin,
+                critical=True,
                 tag="users",
                 summary="Change what an account may do; it has to sign in again",
                 body=NewRole,

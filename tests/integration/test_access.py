@@ -142,6 +142,17 @@ async def test_no_other_sites_page_changes_anything(app: Starlette, settings: Se
                 assert await refused(answer) == "wrong_origin", f"{endpoint.method} {endpoint.path} {origin}"
 
 
+async def test_what_asks_for_the_password_again(app: Starlette) -> None:
+    """Row 7.5.3 of the ASVS. Refunds ask by themselves where money goes back: tests in test_proof."""
+    critical = {f"{endpoint.method} {endpoint.path}" for endpoint in rows(app) if endpoint.critical}
+    assert critical == {
+        "POST /api/admin/api-keys",
+        "PATCH /api/admin/users/{user_id}",
+        "POST /api/admin/events/{event_id}/cancel",
+        "POST /api/admin/orders/{order_id}/retry-payment",
+    }
+
+
 async def test_get_changes_nothing_and_unsafe_is_no_get(app: Starlette) -> None:
     assert {endpoint.method for endpoint in rows(app)} <= {"GET", "POST", "PATCH", "PUT", "DELETE"}
     assert all(endpoint.body is None for endpoint in rows(app) if endpoint.method == "GET")
