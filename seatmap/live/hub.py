@@ -16,8 +16,7 @@ from seatmap.model import Position
 from seatmap.protocol import heartbeat_frame
 
 YIELD_EVERY = 250  # writes between two turns for everybody else in the process
-BACKLOG_BYTES_MAX = 0  # a screen with anything unsent is skipped: its next frame will hold it all
-LAG_SECONDS_MAX = 10.0
+LAG_SECONDS_MAX = 8.0
 AHEAD_SECONDS_MAX = 1.0  # that a screen which has seen more than the replica waits for it
 RETRY_SECONDS = 0.25  # until a lagging screen is looked at again when nothing else happens
 
@@ -29,11 +28,8 @@ class Screen(Protocol):
 
     position: Position
 
-    def backlog(self) -> int:
-        """Bytes that it has not taken yet; negative when it is gone."""
-
-    def show(self, payload: bytes, wire: bytes) -> None:
-        """Send a frame without waiting: its payload, or the same with its websocket header."""
+    def show(self, frame: Frame) -> int:
+        """Send a frame without waiting, unless something is unsent: so many bytes; negative when it is gone."""
 
     def abort(self) -> None:
         """Cut the connection without waiting for what is unsent."""
@@ -52,32 +48,36 @@ class Hub:
     ) -> None:
         """`ahead` is called when a screen has seen more than the replica."""
         self.replica = replica
-        self.screens: dict[Screen, float] = {}  # screen → since when it lags; 0: it does not
+        self.screens: set[Screen] = set()
         self.cut_off = 0  # screens that lagged too long
+        self._lagging: dict[Screen, float] = {}  # screen → since when; its next frame will hold all it misses
         self._stale = self._told_stale = False
         self._ahead = ahead
         self._waiting: dict[Screen, float] = {}  # screen that is ahead → until when it waits
+        self.fan_out_s = 0.0  # how long the last round over the screens took
         self._frame_s = frame_ms / 1000
         self._heartbeat_s = heartbeat_ms / 1000
         self._wake = asyncio.Event()
 
     def attach(self, screen: Screen, position: Position) -> None:
         """Add a screen and send what it misses. No await between the two, hence no race with a change."""
-        self.screens[screen] = 0.0
+        self.screens.add(screen)
         self.sync(screen, position)
 
     def detach(self, screen: Screen) -> None:
         """Forget a screen; forgetting one twice is fine."""
-        self.screens.pop(screen, None)
+        self.screens.discard(screen)
+        self._lagging.pop(screen, None)
         self._waiting.pop(screen, None)
 
     def sync(self, screen: Screen, position: Position) -> None:
         """A screen says where it is; send what it misses from there."""
+        now = asyncio.get_running_loop().time()
         screen.position = position
         if position > self.replica.position and screen not in self._waiting:
-            self._waiting[screen] = asyncio.get_running_loop().time() + AHEAD_SECONDS_MAX
+            self._waiting[screen] = now + AHEAD_SECONDS_MAX
             self._ahead()
-        if screen in self.screens and not self._show(screen):
+        if screen in self.screens and not self._bring_to_head(screen, now):
             self._wake.set()  # it is busy: look again soon, whatever else happens
 
     def changed(self) -> None:
@@ -98,7 +98,7 @@ class Hub:
     @property
     def lagging(self) -> int:
         """How many screens have not taken what was sent to them."""
-        return sum(since > 0 for since in self.screens.values())
+        return len(self._lagging)
 
     async def run(self) -> None:
         """Send frames until cancelled."""
@@ -113,63 +113,63 @@ class Hub:
                     await self._wake.wait()
             self._wake.clear()
             started = loop.time()
-            retry = await self._fan_out(started)
+            await self._fan_out(started)
+            retry = bool(self._lagging or self._waiting)
             if loop.time() >= beat or self._stale is not self._told_stale:
-                await self._heartbeat()
+                await self._heartbeat(loop.time())
                 beat = loop.time() + self._heartbeat_s
-            took = loop.time() - started
+            self.fan_out_s = took = loop.time() - started
             await asyncio.sleep(max(self._frame_s, 2 * took) - took)
 
-    async def _fan_out(self, now: float) -> bool:
-        """One round over the screens; whether any was skipped."""
-        skipped = False
-        for i, screen in enumerate(list(self.screens)):
-            if screen.position != self.replica.position and screen in self.screens:
-                skipped |= not self._show(screen, now)
+    async def _fan_out(self, now: float) -> None:
+        """One round over the screens."""
+        replica, screens = self.replica, self.screens
+        for i, screen in enumerate(list(screens)):
+            # Most are at the very object that was the head; comparing it is next to nothing.
+            if screen.position is not replica.position and screen in screens:
+                self._bring_to_head(screen, now)
             if i % YIELD_EVERY == YIELD_EVERY - 1:
                 await asyncio.sleep(0)
-        return skipped
 
-    def _show(self, screen: Screen, now: float = 0.0) -> bool:
-        """Bring one screen to the head; False when it has to wait."""
-        if screen in self._waiting:
-            behind = screen.position > self.replica.position
-            if behind and asyncio.get_running_loop().time() < self._waiting[screen]:
+    def _bring_to_head(self, screen: Screen, now: float) -> bool:
+        """Send a screen what it misses; False when it has to wait."""
+        if self._waiting and screen in self._waiting:
+            if screen.position > self.replica.position and now < self._waiting[screen]:
                 return False
             del self._waiting[screen]
         missed = self.replica.since(screen.position)
         if missed is None:
+            screen.position = self.replica.position
             return True
-        backlog = screen.backlog()
-        if backlog < 0:
-            self.detach(screen)
-            return True
-        if backlog > BACKLOG_BYTES_MAX:
-            self._lags(screen, now or asyncio.get_running_loop().time())
+        if not self._shown(screen, missed, now):
             return False
         screen.position = self.replica.position
-        self.screens[screen] = 0.0
-        self._send(screen, missed)
         return True
 
-    def _send(self, screen: Screen, what: Frame) -> None:
+    def _shown(self, screen: Screen, what: Frame, now: float) -> bool:
+        """Send one frame; False when something sent before has to leave first."""
         try:
-            screen.show(*what)
+            unsent = screen.show(what)
         except Exception:  # one screen must not end the round for all
             log.exception("a screen cannot be reached")
-            self.detach(screen)
             screen.abort()
+            unsent = -1
+        if unsent > 0:
+            self._lags(screen, now)
+            return False
+        if unsent < 0:
+            self.detach(screen)
+        elif self._lagging:
+            self._lagging.pop(screen, None)
+        return True
 
     def _lags(self, screen: Screen, now: float) -> None:
-        since = self.screens.get(screen, 0.0)
-        if not since:
-            self.screens[screen] = now
-        elif now - since > LAG_SECONDS_MAX:
+        if now - self._lagging.setdefault(screen, now) > LAG_SECONDS_MAX:
             self.detach(screen)
             self.cut_off += 1
             screen.abort()
 
-    async def _heartbeat(self) -> None:
+    async def _heartbeat(self, now: float) -> None:
         beat = frame(
             heartbeat_frame(
                 self.replica.position, self.replica.plan_version, len(self.screens), stale=self._stale
@@ -178,7 +178,7 @@ class Hub:
         self._told_stale = self._stale
         at = self.replica.position
         for i, screen in enumerate(list(self.screens)):
-            if screen in self.screens and screen.position == at and screen.backlog() == 0:
-                self._send(screen, beat)
+            if screen in self.screens and screen.position == at:
+                self._shown(screen, beat, now)
             if i % YIELD_EVERY == YIELD_EVERY - 1:
                 await asyncio.sleep(0)

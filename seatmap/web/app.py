@@ -69,7 +69,10 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
         stack.push_async_callback(_stop, asyncio.get_running_loop().create_task(dashboards.run()))
         accounts = Accounts(settings, stores.pool, sessions, passwords, Throttle(stores.redis))
         counter = Counter(stores, checkout, cashier)
-        yield await _build(
+        visitors = Visitors(settings.secret.encode() or await secret(stores.pool))
+        socket = Socket(rooms, counter, visitors, revocation, limits)
+        stack.push_async_callback(socket.close)
+        yield _build(
             stores,
             rooms,
             counter,
@@ -77,7 +80,8 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
             payments,
             dashboards,
             sessions,
-            revocation,
+            visitors,
+            socket,
             accounts,
             keys,
             limits,
@@ -88,7 +92,7 @@ async def _stop(task: asyncio.Task[None]) -> None:
     await end([task], again_s=END_SECONDS)
 
 
-async def _build(
+def _build(
     stores: Stores,
     rooms: Rooms,
     counter: Counter,
@@ -96,13 +100,13 @@ async def _build(
     payments: Payments,
     dashboards: Dashboards,
     sessions: Sessions,
-    revocation: Revocation,
+    visitors: Visitors,
+    socket: Socket,
     accounts: Accounts,
     keys: ApiKeys,
     limits: Limits,
 ) -> Starlette:
     settings = stores.settings
-    visitors = Visitors(settings.secret.encode() or await secret(stores.pool))
     gate = Gate(visitors, keys.identify, settings.origins, Repeats(stores.pool), limits)
     endpoints = [
         *Api(rooms, counter).endpoints(),
@@ -117,14 +121,12 @@ async def _build(
     ]
     return Starlette(
         routes=[
+            WebSocketRoute("/ws/events/{event_id}", socket.__call__),  # first: a stampede asks for this one
+            WebSocketRoute("/ws/admin/events/{event_id}", dashboards.__call__),
             *pages.routes(visitors),
             *Health(rooms).routes(),
             *docs.routes(endpoints),
             *gate.routes(endpoints),
-            WebSocketRoute(
-                "/ws/events/{event_id}", Socket(rooms, counter, visitors, revocation, limits).__call__
-            ),
-            WebSocketRoute("/ws/admin/events/{event_id}", dashboards.__call__),
         ],
         middleware=[Middleware(SecurityHeaders), Middleware(AddressLimit, limits), Middleware(Bugs)],
         exception_handlers={

@@ -9,9 +9,6 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
-
-from seatmap.web.limits import POLICY_VIOLATION, Bucket
 
 HEAD_SECONDS = 10.0  # from the connection, or a request's first byte, to the end of its headers
 BODY_SECONDS = 30.0  # from there to the end of its body
@@ -21,10 +18,6 @@ CLOSE_SECONDS = 2.0  # that a peer is given to answer a websocket's close
 HEAD_BYTES_MAX = 16 * 1024
 HEADERS_MAX = 100
 LINE_BYTES_MAX = 8000  # of one header or the address; the websocket's own parser fails beyond 8,192
-
-CONTROL_FRAMES_PER_S, CONTROL_FRAMES_SECONDS = 10.0, 3.0
-FRAGMENTS_MAX = 32  # of one message
-MESSAGES_WAITING_MAX = 256  # read and not yet looked at; a page waits for its answers
 
 
 class _Patience:
@@ -129,47 +122,8 @@ class BoundedHttp(_Patience, HttpToolsProtocol):
 
 
 class BoundedWebSocket(_Patience, WebSocketsSansIOProtocol):
-    """uvicorn's websocket: as many control frames, fragments and unread messages as a page may need."""
-
-    _controls: Bucket | None = None
-    _ended = False
+    """uvicorn's websocket, as far as it goes: what follows the handshake is bounded in `screens.py`."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.close_timeout = CLOSE_SECONDS
-
-    def handle_ping(self) -> None:
-        if self._may_control():
-            super().handle_ping()
-
-    def handle_pong(self, event: Frame) -> None:
-        if self._may_control():
-            super().handle_pong(event)
-
-    def handle_cont(self, event: Frame) -> None:
-        if len(self.frames) >= FRAGMENTS_MAX:
-            self._violate("too many fragments")
-        elif not self._ended:
-            super().handle_cont(event)
-
-    def send_receive_event_to_app(self) -> None:
-        if self.queue.qsize() >= MESSAGES_WAITING_MAX:
-            self._violate("too many messages at once")
-        elif not self._ended:
-            super().send_receive_event_to_app()
-
-    def _may_control(self) -> bool:
-        if self._controls is None:
-            self._controls = Bucket()
-        if self._controls.take(self.loop.time(), CONTROL_FRAMES_PER_S, CONTROL_FRAMES_SECONDS):
-            self._violate("too many control frames")
-        return not self._ended
-
-    def _violate(self, why: str) -> None:
-        """End the connection: its peer is told why, but not waited for."""
-        if self._ended:
-            return
-        self._ended = self.close_sent = True
-        self.conn.fail(POLICY_VIOLATION, why)
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.transport.abort()

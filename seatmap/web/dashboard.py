@@ -28,11 +28,12 @@ from seatmap.tasks import together
 from seatmap.web.api import event_id_of
 from seatmap.web.endpoint import Identify, check_role
 from seatmap.web.guard import check_origin
+from seatmap.web.handover import screen_of
 from seatmap.web.limits import POLICY_VIOLATION, Limits, Line
 from seatmap.web.problems import problem_response
 from seatmap.web.room import Room, hello_of
 from seatmap.web.rooms import Rooms
-from seatmap.web.screens import PageScreen, screen_of
+from seatmap.web.screens import PageScreen, attend
 from seatmap.web.session import Session
 from seatmap.web.socket import position_of
 
@@ -109,8 +110,7 @@ class Board:
         replica = self._room.watch.replica
         shown = frame(ages_frame(replica.position, replica.plan_version, self._room.pulse.ages()))
         for screen in list(self.screens):
-            if screen.backlog() == 0:
-                screen.show(*shown)
+            screen.show(shown)
 
     def now(self) -> Dashboard:
         """How the event fares."""
@@ -198,11 +198,13 @@ class Dashboards:
         try:
             async with self._on_board(room, screen):
                 room.hub.attach(screen, position_of(websocket.query_params))
-                await self._converse(websocket, room, screen, line)
+                viewer = Viewer(room, screen, line)
+                await attend(screen, viewer)
+                await viewer.gone.wait()
         finally:
             watching.cancel()
             room.hub.detach(screen)
-            await screen.close()
+            screen.abort()
 
     @asynccontextmanager
     async def _on_board(self, room: Room, screen: PageScreen) -> AsyncIterator[None]:
@@ -234,28 +236,35 @@ class Dashboards:
             except SeatmapError:
                 pass  # nobody loses their role because a store is away
 
-    async def _converse(self, websocket: WebSocket, room: Room, screen: PageScreen, line: Line) -> None:
-        """A dashboard asks for nothing but what its map misses."""
-        session = Session("")
-        while True:
-            message = await websocket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            refusal = line.message()
-            try:
-                command = session.receive(message.get("text") or "")
-                if refusal:
-                    raise refusal
-                if not isinstance(command, protocol.Sync):
-                    raise Refused("unknown_command", "The dashboard's channel takes `sync` only.")
-                room.hub.sync(screen, Position(command.epoch, command.version))
-                reply = session.answer(None)
-            except SeatmapError as error:
-                reply = session.refuse(error)
-            screen.tell(reply)
-            if line.flooded:
-                await websocket.close(POLICY_VIOLATION, "too many messages")
-                return
+
+class Viewer:
+    """Somebody of the staff who looks; a dashboard asks for nothing but what its map misses."""
+
+    def __init__(self, room: Room, screen: PageScreen, line: Line) -> None:
+        self._line = line
+        self.gone = asyncio.Event()
+        self._room = room
+        self._screen = screen
+        self._session = Session("")
+
+    def heard(self, text: str | None) -> None:
+        refusal = self._line.message()
+        try:
+            command = self._session.receive(text or "")
+            if refusal:
+                raise refusal
+            if not isinstance(command, protocol.Sync):
+                raise Refused("unknown_command", "The dashboard's channel takes `sync` only.")
+            self._room.hub.sync(self._screen, Position(command.epoch, command.version))
+            reply = self._session.answer(None)
+        except SeatmapError as error:
+            reply = self._session.refuse(error)
+        self._screen.tell(reply)
+        if self._line.flooded:
+            self._screen.close(POLICY_VIOLATION, "too many messages")
+
+    def left(self) -> None:
+        self.gone.set()
 
 
 def _ms_since(began: float) -> float:

@@ -161,6 +161,10 @@ class Line(Bucket):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """The websocket is gone."""
         self._of_visitor.connections -= 1
         self._of_address.connections -= 1
 

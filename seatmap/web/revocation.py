@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import islice
 
 from starlette.websockets import WebSocket
@@ -25,23 +23,22 @@ class Revocation:
         self._sessions = sessions
         self._open: dict[str, set[PageScreen]] = {}
 
-    @asynccontextmanager
-    async def watched(self, websocket: WebSocket, screen: PageScreen) -> AsyncIterator[None]:
-        """The connection is cut during the block when its session ends; its page comes back as a visitor."""
-        key = await self._session_of(websocket)
-        if key:
-            self._open.setdefault(key, set()).add(screen)
-        try:
-            yield
-        finally:
-            if key:
-                screens = self._open[key]
-                screens.discard(screen)
-                if not screens:
-                    del self._open[key]
+    def watch(self, key: str, screen: PageScreen) -> None:
+        """The connection is cut when its session ends, until it is forgotten; its page comes back as a visitor."""
+        self._open.setdefault(key, set()).add(screen)
 
-    async def _session_of(self, websocket: WebSocket) -> str:
-        """A cookie left over from a session that ended long ago makes no difference, nor a store that is away."""
+    def forget(self, key: str, screen: PageScreen) -> None:
+        """The connection is gone."""
+        screens = self._open[key]
+        screens.discard(screen)
+        if not screens:
+            del self._open[key]
+
+    async def session_of(self, websocket: WebSocket) -> str:
+        """The session that a connection depends on; empty for none.
+
+        A cookie left over from a session that ended long ago makes no difference, nor a store that is away.
+        """
         try:
             return self._sessions.key(websocket) if await self._sessions.identify(websocket) else ""
         except Unavailable:

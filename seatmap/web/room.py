@@ -143,9 +143,10 @@ class Room:
     # ---- pages ----
 
     def enter(self, session: Session, screen: PageScreen, position: Position) -> None:
-        """A page begins to look; it gets what it misses since `position` at once."""
+        """A page begins to look; it gets what it misses since `position` at once, and what is its own soon."""
         self._pages[session.visitor][session] = screen
         self.hub.attach(screen, position)
+        self._start(self._tell_mine(session.visitor))
 
     def leave(self, session: Session, screen: PageScreen) -> None:
         """A page is gone."""
@@ -173,7 +174,7 @@ class Room:
             if i % GREET_AT_ONCE == GREET_AT_ONCE - 1:
                 await asyncio.sleep(0)
 
-    async def tell_mine(self, visitor: str) -> bool:
+    async def _tell_mine(self, visitor: str) -> bool:
         """Read what is a visitor's and tell all their pages here; False where it cannot be read."""
         try:
             answer = await self._stores.desk.decide(self.event.id, ReadMine(visitor))
@@ -213,7 +214,7 @@ class Room:
         waiting = list(self._pages)
         while waiting:
             now, later = waiting[:TELL_AT_ONCE], waiting[TELL_AT_ONCE:]
-            told = await asyncio.gather(*map(self.tell_mine, now))
+            told = await asyncio.gather(*map(self._tell_mine, now))
             missed = [visitor for visitor, done in zip(now, told, strict=True) if not done]
             waiting = later + [visitor for visitor in missed if visitor in self._pages]
             if missed:

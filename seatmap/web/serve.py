@@ -13,12 +13,9 @@ import uvicorn
 
 from seatmap.config import Settings
 from seatmap.errors import Unusable
-from seatmap.web.bounded import BoundedHttp
 from seatmap.web.entrance import Entrance
-from seatmap.web.screens import FanoutProtocol
+from seatmap.web.handover import FanoutProtocol, HttpProtocol
 
-# Larger messages are refused with a sentence (protocol.MESSAGE_BYTES_MAX); those beyond this end the connection.
-SOCKET_MESSAGE_BYTES_MAX = 64 * 1024
 UNSENT_LOW_WATER_BYTES = 16 * 1024
 DEAD_PEER_MS = 20_000
 
@@ -63,10 +60,10 @@ def _config(settings: Settings, entrance: Entrance) -> uvicorn.Config:
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     return uvicorn.Config(
         entrance,
-        http=BoundedHttp,
+        http=HttpProtocol,
         ws=FanoutProtocol,
         ws_per_message_deflate=False,
-        ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
+        ws_ping_interval=None,  # the hub's heartbeat is one for all
         lifespan="off",
         log_config=None,
         access_log=False,

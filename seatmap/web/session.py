@@ -16,6 +16,8 @@ EXPLAINED = frozenset({"expired", "lost", "released", "paid", "payment_failed"})
 class Session:
     """The conversation with one page of `visitor`. One command at a time is under way."""
 
+    __slots__ = ("_asked", "_kept", "_told", "hold_id", "visitor")
+
     def __init__(self, visitor: str) -> None:
         self.visitor = visitor
         self.hold_id = ""  # as last told

@@ -18,9 +18,8 @@ from starlette.applications import Starlette
 
 from seatmap.config import Settings
 from seatmap.web.app import open_app
-from seatmap.web.bounded import BoundedHttp
-from seatmap.web.screens import FanoutProtocol
-from seatmap.web.serve import SOCKET_MESSAGE_BYTES_MAX, listen
+from seatmap.web.handover import FanoutProtocol, HttpProtocol
+from seatmap.web.serve import listen
 
 
 class _Server(uvicorn.Server):
@@ -43,10 +42,10 @@ async def served(app: Starlette, forwarded_allow_ips: str = "127.0.0.1") -> Asyn
     server = _Server(
         uvicorn.Config(
             app,
-            http=BoundedHttp,
+            http=HttpProtocol,
             ws=FanoutProtocol,
             ws_per_message_deflate=False,
-            ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
+            ws_ping_interval=None,
             lifespan="off",
             log_config=None,
             access_log=False,

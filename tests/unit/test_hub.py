@@ -11,7 +11,7 @@ import pytest
 
 from seatmap import protocol
 from seatmap.live.hub import LAG_SECONDS_MAX, Hub
-from seatmap.live.replica import Replica
+from seatmap.live.replica import Frame, Replica
 from seatmap.model import NOWHERE, Change, Position, Snapshot
 
 FRAME_MS, HEARTBEAT_MS = 50, 1000
@@ -28,13 +28,13 @@ class Screen:
         self.times: list[float] = []
         self.aborted = False
 
-    def backlog(self) -> int:
-        return -1 if self.aborted else self.unsent
-
-    def show(self, payload: bytes, wire: bytes) -> None:
-        assert wire == protocol.websocket_binary(payload)
-        self.frames.append(payload)
+    def show(self, frame: Frame) -> int:
+        if self.aborted or self.unsent:
+            return -1 if self.aborted else self.unsent
+        assert frame.wire == protocol.websocket_binary(frame.payload)
+        self.frames.append(frame.payload)
         self.times.append(asyncio.get_running_loop().time())
+        return 0
 
     def abort(self) -> None:
         self.aborted = True
@@ -52,7 +52,7 @@ class Screen:
 
 
 class Broken(Screen):
-    def show(self, payload: bytes, wire: bytes) -> None:
+    def show(self, frame: Frame) -> int:
         raise RuntimeError("no transport")
 
 
@@ -152,9 +152,9 @@ async def test_a_slow_round_makes_the_pause_longer(stage: Stage) -> None:
     """At most half the time goes into frames, however many screens there are."""
 
     class Slow(Screen):
-        def show(self, payload: bytes, wire: bytes) -> None:
-            super().show(payload, wire)
+        def show(self, frame: Frame) -> int:
             stage.now += 0.2
+            return super().show(frame)
 
     screen = stage.screen(screen=Slow())
     stage.change(1)
@@ -329,7 +329,7 @@ async def test_a_gone_screen_is_forgotten(stage: Stage) -> None:
     screen.aborted = True
     stage.change(1)
     await stage.pass_time(0.1)
-    assert (stage.hub.screens, screen.frames) == ({}, [])
+    assert (stage.hub.screens, screen.frames) == (set(), [])
 
 
 async def test_a_detached_screen_hears_no_more(stage: Stage) -> None:
@@ -346,7 +346,7 @@ async def test_a_screen_that_left_is_not_brought_back_by_a_late_sync(stage: Stag
     stage.hub.detach(screen)
     stage.change(1)
     stage.hub.sync(screen, NOWHERE)
-    assert (stage.hub.screens, screen.frames) == ({}, [])
+    assert (stage.hub.screens, screen.frames) == (set(), [])
 
 
 async def test_one_broken_screen_does_not_stop_the_others(
