@@ -35,6 +35,7 @@ from seatmap.web.payments import Payments
 from seatmap.web.problems import Bugs, on_http_error, on_seatmap_error
 from seatmap.web.revocation import Revocation
 from seatmap.web.rooms import Rooms
+from seatmap.web.sales import Sales
 from seatmap.web.sessions import Sessions
 from seatmap.web.socket import Socket
 from seatmap.web.throttle import Throttle
@@ -115,6 +116,7 @@ def _build(
         *Users(stores.pool, sessions).endpoints(),
         *keys.endpoints(),
         *Exports(stores.pool).endpoints(),
+        *Sales(stores.pool).endpoints(),
         *Jobs(stores.pool).endpoints(),
         *admin.endpoints(rooms),
         *OrderDesk(stores, cashier).endpoints(),
