@@ -177,18 +177,9 @@ async def reconnect(hands: Hands) -> str:
 
 # ---- processes that fail on purpose, at certain places of the write path ----
 
-_OF_WEBS = ("book", "cancel", "pay", "verdict", "rebuild", "announce", "cancel_event", "edit_seats")
-_OF_WORKERS = (
-    "sweep",
-    "resolve",
-    "reconcile",
-    "rebuild",
-    "verdict",
-    "cancel_event",
-    "refund",
-    "pay_expire",
-    "pay_late",
-)
+_OF_WEBS = ("book", "cancel", "pay", "verdict", "rebuild", "announce", "cancel_event")
+_OF_WORKERS = ("sweep", "resolve", "reconcile", "rebuild", "verdict", "cancel_event", "refund")
+_OF_WORKERS += ("pay_expire", "pay_late")
 _ACTIONS = {"exit": "exit@0.03", "sleep": "sleep(700)@0.1", "raise": "raise@0.1"}
 
 
