@@ -1,7 +1,7 @@
 """Events: what is sold, its status, its epoch, and which seats are gone."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -243,7 +243,9 @@ async def try_lock(pool: asyncpg.Pool, event_id: int) -> AsyncIterator[bool]:
             if mine:
                 try:
                     await conn.fetchval("SELECT pg_advisory_unlock($1)", _LOCKS + event_id)
-                except AWAY:
-                    conn.terminate()  # a lock ends with its connection
+                except AWAY:  # a lock ends with its connection, which may have ended already
+                    with suppress(asyncpg.InterfaceError):
+                        conn.terminate()
     finally:
-        await pool.release(conn, timeout=ACQUIRE_S)
+        with translated():
+            await pool.release(conn, timeout=ACQUIRE_S)

@@ -104,6 +104,22 @@ async def test_one_rebuilder_at_a_time(pool: asyncpg.Pool) -> None:
         assert mine
 
 
+async def test_a_rebuilder_may_lose_its_lock_and_end_in_peace(pool: asyncpg.Pool) -> None:
+    async with events.try_lock(pool, 1) as mine:
+        assert mine
+        async with connection(pool) as conn:
+            before = pool.get_size()
+            await conn.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks"
+                " WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+            )
+            async with asyncio.timeout(10):
+                while pool.get_size() == before:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+    async with events.try_lock(pool, 1) as mine:
+        assert mine
+
+
 async def test_seats_are_generated_once_however_often_it_is_tried(pool: asyncpg.Pool) -> None:
     event_id = await make_event(pool, 0, publish=False)
     plan = plan_seats(12_001)
