@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
-from tests.chaos.director import Director, Wanted
+from tests.chaos.director import Director, Outcome, Wanted
 from tests.chaos.history import gather, read
 from tests.chaos.report import Report, report
 
@@ -37,13 +38,21 @@ def run(folder: Path, wanted: Wanted) -> Report:
 
     say(f"seed {wanted.seed}, folder {folder}")
     outcome = asyncio.run(Director(folder, wanted, say).run())
+    (folder / "outcome.json").write_bytes(msgspec.json.encode(outcome))
     say("checking")
+    return judge(folder, wanted)
+
+
+def judge(folder: Path, wanted: Wanted) -> Report:
+    """Check what a run left in its folder, and say what came of it."""
+    outcome = msgspec.json.decode((folder / "outcome.json").read_bytes(), type=Outcome)
     history = gather(read([folder / "swarm.jsonl", folder / "run.jsonl"]))
     faults_min = wanted.faults or int(FAULTS_PER_MINUTE * wanted.minutes)
     bookings_min = wanted.bookings or int(BOOKINGS_PER_MINUTE * wanted.minutes)
-    done = report(history, outcome, wanted.seed, faults_min=faults_min, bookings_min=bookings_min)
-    sys.stdout.write("\n".join([*done.lines, done.last]) + "\n")
-    (folder / "report.txt").write_text("\n".join([*done.lines, done.last]) + "\n")
+    done = report(history, outcome, wanted, faults_min=faults_min, bookings_min=bookings_min)
+    text = "\n".join([*done.lines, done.last]) + "\n"
+    (folder / "report.txt").write_text(text)
+    sys.stdout.write(text)
     return done
 
 
@@ -52,15 +61,20 @@ def main(
     seed: Annotated[int, typer.Option(help="Of all chance; what real processes do with it differs.")] = 0,
     faults: Annotated[int, typer.Option(help="End when so many were made, and so many were booked.")] = 0,
     bookings: Annotated[int, typer.Option(help="The same, of bookings acknowledged.")] = 0,
+    hall: Annotated[int, typer.Option(help="Seats of one event, for rebuilds that take their time.")] = 0,
     buyers: Annotated[int, typer.Option(help="How many buy at the same time.")] = 24,
     patience: Annotated[float, typer.Option(help="Bounds on time, times this.")] = 1.0,
+    again: Annotated[
+        Path | None, typer.Option(help="Only check what an earlier run left in its folder.")
+    ] = None,
     keep: Annotated[bool, typer.Option(help="Keep logs and history though all is well.")] = False,
 ) -> None:
     """Break everything while people buy, and check that no promise was broken."""
-    folder = make_folder()
     chosen = seed or time.time_ns() % 1_000_000
-    wanted = Wanted(chosen, minutes, faults, bookings, buyers, patience)
-    good = False
+    wanted = Wanted(chosen, minutes, faults, bookings, buyers, patience, hall)
+    if again is not None:
+        raise typer.Exit(0 if judge(again, wanted).good else 1)
+    folder, good = make_folder(), False
     try:
         good = run(folder, wanted).good
     finally:

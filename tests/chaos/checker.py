@@ -1,7 +1,7 @@
 """Whether a run kept the promises: what clients were told against what stands in both stores.
 
 Each check takes the run and the final state and answers sentences, one per violation. All of them are linear, or a
-sort, in what was written down. `check` runs them all; docs/testing.md says which promise each one holds.
+sort, in what was written down. `check` runs them all; docs/chaos.md says which promise each one holds.
 """
 
 from collections import defaultdict

@@ -19,6 +19,7 @@ class Show(Struct, eq=False):
     """An event on sale, as the swarm knows it. `gone` are seats that somebody of the swarm seems to have."""
 
     id: int
+    rows: int
     seats: int
     price: int
     paid: bool  # with the test card

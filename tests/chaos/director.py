@@ -42,6 +42,7 @@ class Wanted(Struct, frozen=True):
     bookings: int = 0
     buyers: int = 24
     patience: float = 1.0  # by which the bounds on time are longer, for a machine that is busy otherwise
+    hall: int = 0  # seats of one large event; 0: there is none
 
 
 class Outcome(Struct):
@@ -166,6 +167,7 @@ class Director:
             "key": key,
             "seed": self._wanted.seed,
             "buyers": self._wanted.buyers,
+            "hall": self._wanted.hall,
         }
         (self._folder / "swarm.json").write_bytes(msgspec.json.encode(plan))
         await self._swarm.start()

@@ -55,6 +55,7 @@ def respected(run: Run, final: Final) -> Iterator[str]:
                     )
             holders[grant.seat] = grant
         yield from _over_bookings(run, event, grants, closed.get(event, NEVER))
+    yield from _refused_while_live(run, losses, ends, closed)
 
 
 def in_order(run: Run) -> Iterator[str]:
@@ -105,6 +106,36 @@ def _next(ends: dict[tuple[str, int], list[int]], who: tuple[str, int], after: i
     times = ends.get(who, [])
     at = bisect_left(times, after + 1)
     return times[at] if at < len(times) else NEVER
+
+
+def _refused_while_live(
+    run: Run, losses: "Spans", ends: dict[tuple[str, int], list[int]], closed: dict[int, int]
+) -> Iterator[str]:
+    """No order is told that its hold has ended while that lives, unless its visitor or the event ended it."""
+    held: dict[tuple[str, int], Op] = {}
+    tried: set[str] = set()
+    for op in run.ops:
+        who = (op.call.visitor, op.call.event)
+        if op.answer is not None and op.call.op in ("hold", "extend", "mine") and op.result == "ok":
+            held[who] = op
+        if op.call.op != "book" or op.call.order_id in tried:
+            continue
+        tried.add(op.call.order_id)
+        grant = held.get(who)
+        if op.answer is None or op.answer.code != "hold_expired" or grant is None or grant.answer is None:
+            continue
+        until = grant.call.t + grant.answer.expires_ms * 1_000_000
+        alone = _next(ends, who, grant.call.t) == op.call.t and grant.returned < op.call.t
+        if (
+            grant.answer.hold_id == op.call.hold_id
+            and alone
+            and op.answer.t < min(until, closed.get(op.call.event, NEVER))
+            and not losses.meet(grant.call.t, op.answer.t)
+        ):
+            yield (
+                f"event {op.call.event}: {op.call.visitor}'s hold {op.call.hold_id} was refused as ended,"
+                f" {(until - op.answer.t) / 1e6:.0f} ms before its end"
+            )
 
 
 def _over_bookings(run: Run, event: int, grants: list[Grant], closed: int) -> Iterator[str]:

@@ -1,16 +1,46 @@
 """What a run says of itself: how much was done, what was broken, what came of it."""
 
 from collections import Counter
+from collections.abc import Iterator
 from itertools import pairwise
-from statistics import quantiles
+from statistics import median
 from typing import Any
 
 from msgspec import Struct
 
 from tests.chaos import checker
 from tests.chaos.checker import SHOWN_MAX, acknowledged, books
-from tests.chaos.director import Outcome
-from tests.chaos.history import Op, Run
+from tests.chaos.director import Outcome, Wanted
+from tests.chaos.history import Fault, Op, Run
+
+LONG_MINUTES = 20.0
+# What a long run has to come to, or it looked at less than it should.
+EXPECTED = (
+    "unknown, then booked",
+    "unknown, then refused",
+    "one order at both webs",
+    "tombstones",
+    "a begin from before a rebuild, barred",
+    "crashed clients whose order stands",
+    "crashed clients whose order does not",
+    "told: lost",
+    "told: expired",
+    "told: paid",
+    "told: payment_failed",
+    "answered: order_reused",
+    "answered: recovering",
+    "answered: in_checkout",
+    "answered: hold_expired",
+    "seats sold again",
+    "late payments seated again",
+    "payments refunded",
+    "frames that say the map is old",
+    "rebased screens",
+    "events cancelled",
+)
+# Seconds from the end of a fault, if no other is at work, to the next booking.
+RECOVERY_SECONDS = {"web kill": 1.0, "redis wipe": 3.0, "postgres restart": 3.0, "postgres kill": 3.0}
+RECOVERY_SECONDS_OTHERWISE = 5.0
 
 
 class Report(Struct):
@@ -23,8 +53,9 @@ class Report(Struct):
     faults: int
 
 
-def report(run: Run, outcome: Outcome, seed: int, *, faults_min: int, bookings_min: int) -> Report:
+def report(run: Run, outcome: Outcome, wanted: Wanted, *, faults_min: int, bookings_min: int) -> Report:
     """Check a run and describe it."""
+    seed, minutes, patience = wanted.seed, wanted.minutes, wanted.patience
     violations = checker.check(run, outcome.final)
     booked = list(acknowledged(run))
     faults = sum(outcome.faults.values())
@@ -39,7 +70,10 @@ def report(run: Run, outcome: Outcome, seed: int, *, faults_min: int, bookings_m
         lines.append(f"  {name:24} {'holds' if not found else f'{len(found)} VIOLATIONS'}")
         lines += [f"    {sentence}" for sentence in found[:SHOWN_MAX]]
     wrong = sum(map(len, violations.values()))
-    trouble = list(outcome.trouble)
+    trouble = [*outcome.trouble, *_slow(run, booked, patience)]
+    if minutes >= LONG_MINUTES:
+        seen = sometimes(run, outcome)
+        trouble += [f"never seen: {state}" for state in EXPECTED if not seen[state]]
     if outcome.repaired_in_prologue:
         trouble.append(f"the reconciler repaired {outcome.repaired_in_prologue} seats before any fault")
     if faults < faults_min:
@@ -91,9 +125,8 @@ def _unknown(run: Run, outcome: Outcome) -> list[str]:
     ]
 
 
-def _recovery(run: Run, booked: list[Op]) -> list[str]:
-    """From the end of each fault to the first booking that was asked for after it, by kind of fault."""
-    times: dict[str, list[float]] = {}
+def _recoveries(run: Run, booked: list[Op]) -> Iterator[tuple[Fault, float]]:
+    """Seconds from the end of each fault to the first booking asked for after it, where nothing else was wrong."""
     ordered = sorted(booked, key=lambda op: op.call.t)
     at = 0
     for fault in sorted(run.faults, key=lambda fault: fault.end):
@@ -101,13 +134,31 @@ def _recovery(run: Run, booked: list[Op]) -> list[str]:
             at += 1
         back = min((op.returned for op in ordered[at : at + 50]), default=0)
         if back and not any(other.begin < back and fault.end < other.end for other in run.faults):
-            times.setdefault(fault.kind, []).append((back - fault.end) / 1e9)
-    lines = ["", "From the end of a fault to the next booking, in s (median, the slowest):"]
-    width = max((len(kind) for kind in times), default=0)
+            yield fault, (back - fault.end) / 1e9
+
+
+def _recovery(run: Run, booked: list[Op]) -> list[str]:
+    times: dict[str, list[float]] = {}
+    for fault, seconds in _recoveries(run, booked):
+        times.setdefault(fault.kind, []).append(seconds)
+    every = sorted(seconds for found in times.values() for seconds in found)
+    if not every:
+        return []
+    lines = ["", "From the end of a fault, alone, to the next booking, in s (median, the slowest, how many):"]
+    width = max(len(kind) for kind in times)
     for kind, found in sorted(times.items()):
-        middle = quantiles(found, n=2)[0] if len(found) > 1 else found[0]
-        lines.append(f"  {kind:{width}} {middle:6.2f} {max(found):6.2f}")
+        lines.append(f"  {kind:{width}} {median(found):6.2f} {max(found):6.2f} {len(found):5}")
+    lines.append(
+        f"  {'all':{width}} {median(every):6.2f} {every[-1]:6.2f}, p99 {every[len(every) * 99 // 100]:.2f}"
+    )
     return lines
+
+
+def _slow(run: Run, booked: list[Op], patience: float) -> Iterator[str]:
+    for fault, seconds in _recoveries(run, booked):
+        most = RECOVERY_SECONDS.get(fault.kind, RECOVERY_SECONDS_OTHERWISE) * patience
+        if seconds > most:
+            yield f"after {fault.kind} ({fault.target}) nobody could book for {seconds:.1f} s; {most:g} s are allowed"
 
 
 def sometimes(run: Run, outcome: Outcome) -> Counter[str]:

@@ -13,6 +13,8 @@ LOOK_SECONDS = 0.5
 SIDE_SECONDS = 15.0  # that a side event lives
 PRICE = 1500
 
+HALL_COLUMNS = 250
+
 # rows, columns, paid with the test card, main
 KINDS = ((40, 25, False, True), (40, 25, False, True), (30, 20, True, True), (12, 10, True, False))
 
@@ -27,9 +29,10 @@ class Staff:
         self._web = 0
         self._side_until = 0.0
 
-    async def open(self) -> None:
-        """The first events, side by side."""
-        shows = await asyncio.gather(*(Staff(self.crowd).make(*kind) for kind in KINDS))
+    async def open(self, hall: int) -> None:
+        """The first events, side by side; one has `hall` seats, unless that is 0."""
+        kinds = [*KINDS, *([(-(-hall // HALL_COLUMNS), HALL_COLUMNS, False, True)] if hall else [])]
+        shows = await asyncio.gather(*(Staff(self.crowd).make(*kind) for kind in kinds))
         self.crowd.shows = list(shows)
 
     async def run(self) -> None:
@@ -43,7 +46,7 @@ class Staff:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _replace(self, show: Show) -> None:
-        kind = next(k for k in KINDS if (k[0] * k[1], k[2], k[3]) == (show.seats, show.paid, show.main))
+        kind = (show.rows, show.seats // show.rows, show.paid, show.main)
         if not show.main:  # cancelled in the middle of its sale, while people go on buying
             await self._cancel(show)
         new = await self.make(*kind)
@@ -74,7 +77,7 @@ class Staff:
             await asyncio.sleep(0.1)
         await self._must("POST", f"{at}/publish", {}, done="wrong_state")
         self.crowd.counts["events"] += 1
-        return Show(made["id"], rows * columns, PRICE, paid, main)
+        return Show(made["id"], rows, rows * columns, PRICE, paid, main)
 
     async def _cancel(self, show: Show) -> None:
         path = f"/api/admin/events/{show.id}/cancel"

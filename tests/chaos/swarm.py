@@ -31,6 +31,7 @@ class Plan(msgspec.Struct):
     key: str
     seed: int
     buyers: int
+    hall: int
 
 
 async def swarm(folder: Path) -> None:
@@ -43,7 +44,7 @@ async def swarm(folder: Path) -> None:
         lambda: asyncio.StreamReaderProtocol(lines), sys.stdin.buffer
     )
     staff = Staff(crowd)
-    await staff.open()
+    await staff.open(plan.hall)
     saying = asyncio.create_task(_say_on(crowd))
     viewers = [Viewer(crowd, f"v{n}", n % 2) for n in range(VIEWERS)]
     buyers = [Buyer(crowd, n) for n in range(plan.buyers)]

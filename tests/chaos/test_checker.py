@@ -215,6 +215,13 @@ def answered_before_it_was_decided(story: Story) -> None:
     story.ask(790, "mine", "cyd", epoch=1, version=21)
 
 
+def refused_before_the_end(story: Story) -> None:
+    other = str(UUID(int=9))
+    story.hold(600, "ann", 10, 3)
+    story.ask(700, "book", order_id=other, seats=(3,), hold_id="1-10", result="refused", code="hold_expired")
+    story.final.verdicts[other] = Verdict(EVENT, "ann", "refused", "hold_expired")
+
+
 def redis_freer(story: Story) -> None:
     other = str(UUID(int=9))
     story.final.verdicts[other] = Verdict(EVENT, "ann", "refused", "seat_taken")
@@ -234,6 +241,11 @@ def screen_wrong_at_rest(story: Story) -> None:
 
 def screen_behind_at_rest(story: Story) -> None:
     story.add(LastMap("v1", EVENT, 1, 8, "0020"))
+
+
+def screen_old_and_silent(story: Story) -> None:
+    story.add(Frame(660 * MS, "v1", 1, EVENT, 3, 1, 3, 77))
+    story.add(Frame(8000 * MS, "v1", 1, EVENT, 3, 1, 3, 77))
 
 
 def captured_for_nothing(story: Story) -> None:
@@ -289,11 +301,13 @@ def left_active_after_the_end(story: Story) -> None:
         (held_twice_after_a_rebuild, "I8"),
         (held_over_a_booking, "I8"),
         (answered_before_it_was_decided, "I8"),
+        (refused_before_the_end, "I8"),
         (redis_freer, "I9"),
         (screen_went_back, "I10"),
         (two_maps_at_one_position, "I10"),
         (screen_wrong_at_rest, "I10"),
         (screen_behind_at_rest, "I10"),
+        (screen_old_and_silent, "I10"),
         (captured_for_nothing, "I11"),
         (paid_back_twice, "I11"),
         (forgotten_by_us, "I11"),
@@ -335,6 +349,18 @@ def test_a_pushed_clock_ends_holds_early(story: Story) -> None:
 def test_an_unknown_outcome_may_last_as_long_as_something_is_broken(story: Story) -> None:
     unknown_for_long(story)
     story.add(Fault(6000 * MS, 8000 * MS, "postgres away", "postgres"))
+    assert story.broken() == set()
+
+
+def test_a_screen_that_says_that_it_is_old_does_not_lie(story: Story) -> None:
+    story.add(Frame(8000 * MS, "v1", 1, EVENT, 3, 1, 3, 77, True))
+    assert story.broken() == set()
+
+
+def test_a_hold_that_has_ended_may_be_refused(story: Story) -> None:
+    refused_before_the_end(story)
+    story.ask(650, "release", hold_id="1-10")
+    story.lines.sort(key=lambda line: line.t if isinstance(line, Call | Answer) else 0)
     assert story.broken() == set()
 
 
