@@ -3,12 +3,13 @@
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from msgspec import Struct, field
 
 from seatmap.checkout.reconcile import differences
 from seatmap.checkout.stores import Stores
 from seatmap.keys import keys
-from seatmap.ledger import audit, events
+from seatmap.ledger import events
 from seatmap.ledger.audit import Claim
 
 
@@ -52,20 +53,25 @@ class Final(Struct):
 async def look(stores: Stores) -> Final:
     """Read everything."""
     final = Final()
-    async with stores.pool.acquire() as conn:
-        rows = await conn.fetch("SELECT id, status FROM events ORDER BY id", timeout=60)
+    conn = await asyncpg.connect(stores.settings.database_url)  # without the pool's limits on time
+    try:
+        rows = await conn.fetch("SELECT id, status FROM events ORDER BY id")
         final.cancelled = {row["id"] for row in rows if row["status"] == "cancelled"}
         for row in await conn.fetch(
             "SELECT v.order_id, v.event_id, v.visitor, v.outcome, v.reason, coalesce(o.status, '') AS status,"
             " coalesce(o.cancel_reason, '') AS cancel_reason"
-            " FROM verdicts v LEFT JOIN orders o ON o.id = v.order_id",
-            timeout=120,
+            " FROM verdicts v LEFT JOIN orders o ON o.id = v.order_id"
         ):
             order_id, *fields = row
             final.verdicts[str(UUID(int=order_id.int))] = Verdict(*fields)
-        final.payments = [_payment(row) for row in await conn.fetch(_PAYMENTS, timeout=120)]
-    for row in rows:
-        final.claims[row["id"]] = await audit.claims(stores.pool, row["id"])
+        for row in await conn.fetch(
+            "SELECT event_id, order_id, seat, status, seq_on, seq_off FROM bookings ORDER BY event_id, seat, seq_on"
+        ):
+            event_id, order_id, *fields = row
+            final.claims.setdefault(event_id, []).append(Claim(UUID(int=order_id.int), *fields))
+        final.payments = [_payment(row) for row in await conn.fetch(_PAYMENTS)]
+    finally:
+        await conn.close()
     for event in await events.published(stores.pool):
         await _look_at(stores, event.id, final)
     return final
