@@ -362,17 +362,17 @@ def test_a_heap_of_seats_takes_no_longer_than_a_hall() -> None:
     heap = [row("1", [{}] * 20_000)]
     many = [row("1", [{"position": {"x": 0.01 * place}}]) for place in range(20_000)]
     for rows_ in (heap, many):
-        start = time.perf_counter()
+        start = time.process_time()
         load(file(zone(rows_)))
-        assert time.perf_counter() - start < 5
+        assert time.process_time() - start < 5
 
 
 @pytest.mark.skipif(not HALL.exists(), reason="the real plan is not beside this checkout")
 def test_a_real_hall_is_read_fast_and_whole() -> None:
     data = HALL.read_bytes()
-    start = time.perf_counter()
+    start = time.process_time()
     plan, report = read(data)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert len(plan.seats) == 1_252
     assert plan.categories == ("Kategorie I", "Kategorie II", "VIP")
     assert len({(one.section, one.row) for one in plan.seats}) == 63 == len(plan.breaks)
