@@ -130,7 +130,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     `seats` are in index order, row by row along the row, so that neighbours are consecutive indexes;
     `breaks` holds each index whose seat is *not* a neighbour of the seat before it (row ends and aisles,
-    index 0 included). `categories` is in order of first use or of the file; colours may be empty.
+    index 0 included). `categories` is in order of first use or of the file; colours may be empty. `removed`
+    seats were part of the plan once; they are nowhere, and keep their index.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     categories: tuple[str, ...]
     colors: tuple[str, ...] = ()
     shapes: tuple[Shape, ...] = ()
+    removed: frozenset[int] = frozenset()
 
 
 class Event(Struct, frozen=True, kw_only=True):

@@ -4,24 +4,19 @@ They touch only seats that nobody holds or has booked. A seat is taken off in Re
 Postgres first, so that Redis is never freer. One edit of an event goes on at a time.
 """
 
-import logging
 from collections.abc import Sequence
 
 from msgspec import Struct
 
-from seatmap.booking.commands import Block
-from seatmap.changes import indexes
 from seatmap.checkout.announce import announce
+from seatmap.checkout.off_sale import Taken, put_back, take_off
 from seatmap.checkout.stores import Stores
-from seatmap.errors import Refused, SeatmapError, Unavailable
+from seatmap.errors import Refused, Unavailable
 from seatmap.failpoints import failpoint
 from seatmap.ledger import audit_log, seats, staff_events
 from seatmap.ledger.staff_events import StaffEvent
 
-AT_ONCE = 500  # seats of one command: Redis is busy with it for a few ms
 TRIES = 3  # when the event was rebuilt in between
-
-log = logging.getLogger(__name__)
 
 
 class SeatEdit(Struct, frozen=True, kw_only=True):
@@ -36,15 +31,6 @@ class Edited(Struct, frozen=True, kw_only=True):
     """What became of the seats; those that somebody has were left alone."""
 
     changed: tuple[int, ...]
-    held: tuple[int, ...] = ()
-    booked: tuple[int, ...] = ()
-
-
-class _Taken(Struct, frozen=True):
-    """What Redis took off sale, in which epoch; 0 for an event that it does not know."""
-
-    epoch: int
-    seats: tuple[int, ...]
     held: tuple[int, ...] = ()
     booked: tuple[int, ...] = ()
 
@@ -74,25 +60,15 @@ def _check(staff: StaffEvent, chosen: Sequence[int], edit: SeatEdit) -> None:
         raise Refused("invalid", f"category_id: the event has no category {edit.category_id}.")
 
 
-async def _take_off(stores: Stores, staff: StaffEvent, chosen: Sequence[int], edit: SeatEdit) -> _Taken:
+async def _take_off(stores: Stores, staff: StaffEvent, chosen: Sequence[int], edit: SeatEdit) -> Taken:
     """Block in Redis what is going to change; nothing where nobody can hold it, or where somebody may."""
     if staff.event.status == "draft" or edit.status == "available" or edit.accessible is not None:
-        return _Taken(0, tuple(chosen))
-    done: list[int] = []
-    held: list[int] = []
-    booked: list[int] = []
-    epochs = set()
-    for piece in _pieces(chosen):
-        answer = await stores.desk.decide(staff.event.id, Block(0, piece))
-        epochs.add(answer.position.epoch)
-        for found, seats_of in zip((done, held, booked), answer.fields, strict=True):
-            found += indexes(seats_of)
-    # Of two epochs neither is right; what Postgres has is compared with it.
-    return _Taken(epochs.pop() if len(epochs) == 1 else -1, tuple(done), tuple(held), tuple(booked))
+        return Taken(0, tuple(chosen))
+    return await take_off(stores, staff.event.id, chosen)
 
 
 async def _write(
-    stores: Stores, staff: StaffEvent, taken: _Taken, edit: SeatEdit, user_id: int
+    stores: Stores, staff: StaffEvent, taken: Taken, edit: SeatEdit, user_id: int
 ) -> Edited | None:
     """Change Postgres, then free in Redis what is on offer; None where the event was rebuilt in between."""
     event_id = staff.event.id
@@ -120,19 +96,7 @@ async def _write(
     await failpoint("edit_seats.after_commit")
     if staff.event.status != "draft":
         if edit.accessible is None:
-            await _put_back(stores, event_id, sorted(offered))
+            await put_back(stores, event_id, sorted(offered))
         if not edit.status:
             await announce(stores, (await staff_events.get(stores.pool, event_id)).shown)
     return Edited(changed=tuple(sorted(changed)), held=taken.held, booked=taken.booked)
-
-
-async def _put_back(stores: Stores, event_id: int, offered: Sequence[int]) -> None:
-    try:
-        for piece in _pieces(offered):
-            await stores.desk.decide(event_id, Block(1, piece))
-    except SeatmapError as error:
-        log.warning("event %s: seats on offer are left to the reconciler: %s", event_id, error)
-
-
-def _pieces(chosen: Sequence[int]) -> list[tuple[int, ...]]:
-    return [tuple(chosen[first : first + AT_ONCE]) for first in range(0, len(chosen), AT_ONCE)]

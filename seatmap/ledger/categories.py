@@ -63,3 +63,49 @@ async def put(conn: Any, event_id: int, wanted: Sequence[Wanted]) -> None:
                 category.color,
                 position,
             )
+
+
+async def add_missing(conn: Any, event_id: int, names: Sequence[str]) -> None:
+    """Gives an event the categories that it does not have yet; they cost nothing until somebody says what."""
+    await conn.execute(
+        """
+        INSERT INTO categories (event_id, name, price, position)
+        SELECT $1, wanted.name, 0, 100 + wanted.place FROM unnest($2::text[]) WITH ORDINALITY wanted (name, place)
+        ON CONFLICT (event_id, name) WHERE deleted_at IS NULL DO NOTHING
+        """,
+        event_id,
+        list(names),
+    )
+
+
+async def remove(conn: Any, event_id: int, category_id: int, replacement: int | None, why: str) -> None:
+    """Takes a category away and gives its seats the replacement; removed ones any. The caller has locked the event.
+
+    Refuses with category_in_use where a seat of it is sold, or where there are seats and no replacement.
+    """
+    used = await conn.fetchval(
+        """
+        SELECT EXISTS (
+            SELECT FROM seats s JOIN bookings b ON b.event_id = s.event_id AND b.seat = s.index
+                AND b.status IN ('pending', 'confirmed')
+            WHERE s.event_id = $1 AND s.category_id = $2
+        ) OR $3::bigint IS NULL AND EXISTS (
+            SELECT FROM seats WHERE event_id = $1 AND category_id = $2 AND deleted_at IS NULL)
+        """,
+        event_id,
+        category_id,
+        replacement,
+    )
+    if used:
+        raise Refused("category_in_use", f"{why}.")
+    await conn.execute(
+        """
+        UPDATE seats SET category_id = coalesce($3, (
+            SELECT id FROM categories WHERE event_id = $1 AND id <> $2 AND deleted_at IS NULL ORDER BY id LIMIT 1
+        )) WHERE event_id = $1 AND category_id = $2
+        """,
+        event_id,
+        category_id,
+        replacement,
+    )
+    await conn.execute("UPDATE categories SET deleted_at = now() WHERE id = $1", category_id)

@@ -38,6 +38,7 @@ DRAWN: dict[str, tuple[frozenset[State], State | None]] = {
     "duplicate": (_ANY, None),
     "edit": (_EDITABLE, None),
     "edit_seats": (_EDITABLE, None),
+    "change_plan": (_EDITABLE, None),
     "message": (_OPEN, None),
     "extend_holds": (_OPEN, None),
     "release_hold": (_OPEN, None),

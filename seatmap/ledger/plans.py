@@ -23,7 +23,8 @@ async def listing(pool: asyncpg.Pool, *, before: int | None = None, limit: int =
         rows = await conn.fetch(
             """
             SELECT id, name, seat_count FROM plans
-            WHERE deleted_at IS NULL AND ($1::bigint IS NULL OR id < $1) ORDER BY id DESC LIMIT $2
+            WHERE deleted_at IS NULL AND of_event IS NULL AND ($1::bigint IS NULL OR id < $1)
+            ORDER BY id DESC LIMIT $2
             """,
             before,
             limit,
@@ -31,14 +32,15 @@ async def listing(pool: asyncpg.Pool, *, before: int | None = None, limit: int =
     return [PlanSummary(**row) for row in rows]
 
 
-async def save(conn: Any, name: str, body: bytes, seat_count: int) -> int:
-    """Keeps a plan; answers its id. `body` is UTF-8 text."""
+async def save(conn: Any, name: str, body: bytes, seat_count: int, *, of_event: int | None = None) -> int:
+    """Keeps a plan; answers its id. `body` is UTF-8 text. One that is of an event is nobody else's."""
     return int(
         await conn.fetchval(
-            "INSERT INTO plans (name, body, seat_count) VALUES ($1, $2, $3) RETURNING id",
+            "INSERT INTO plans (name, body, seat_count, of_event) VALUES ($1, $2, $3, $4) RETURNING id",
             name,
             body.decode(),
             seat_count,
+            of_event,
         )
     )
 

@@ -59,15 +59,22 @@ async def generate(
             await progress(min(start, len(seats)), len(seats))
         if start >= len(seats):
             return
-        records = [
-            (event_id, index, s.section, s.row, s.number, s.label, s.x, s.y, categories[s.category])
-            for index, s in enumerate(seats[start : start + CHUNK], start)
-        ]
         try:
             async with conn.transaction():
-                await conn.copy_records_to_table("seats", records=records, columns=_COLUMNS)
+                await append(conn, event_id, seats[start : start + CHUNK], start, categories)
         except asyncpg.UniqueViolationError:
             continue
+
+
+async def append(
+    conn: Any, event_id: int, seats: Sequence[Seat], first: int, categories: Mapping[str, int]
+) -> None:
+    """Writes seats, the first of which has the index `first`."""
+    records = [
+        (event_id, index, s.section, s.row, s.number, s.label, s.x, s.y, categories[s.category])
+        for index, s in enumerate(seats, first)
+    ]
+    await conn.copy_records_to_table("seats", records=records, columns=_COLUMNS)
 
 
 async def seat_table(pool: asyncpg.Pool, event_id: int) -> SeatTable:
@@ -131,6 +138,54 @@ async def set_category(conn: Any, event_id: int, chosen: Sequence[int], category
     return {row["index"] for row in rows}
 
 
+async def remove(conn: Any, event_id: int, chosen: Sequence[int]) -> set[int]:
+    """Takes seats away for ever; those that are away now. As `set_status`."""
+    rows = await conn.fetch(
+        f"""
+        UPDATE seats s SET status = 'blocked', accessible = false, deleted_at = now()
+        WHERE event_id = $1 AND index = ANY ($2) AND deleted_at IS NULL AND {_FREE}
+        RETURNING index
+        """,
+        event_id,
+        chosen,
+    )
+    return {row["index"] for row in rows}
+
+
+async def remove_all(conn: Any, event_id: int) -> None:
+    """Forgets the seats of an event that was never on sale. The caller has locked it."""
+    await conn.execute("DELETE FROM seats WHERE event_id = $1", event_id)
+
+
+async def move(conn: Any, event_id: int, moved: Sequence[tuple[int, Seat]]) -> None:
+    """Gives seats, by index, other places on the map."""
+    await conn.execute(
+        """
+        UPDATE seats SET x = there.x, y = there.y
+        FROM unnest($2::int[], $3::float8[], $4::float8[]) AS there (index, x, y)
+        WHERE event_id = $1 AND seats.index = there.index
+        """,
+        event_id,
+        [index for index, _ in moved],
+        [seat.x for _, seat in moved],
+        [seat.y for _, seat in moved],
+    )
+
+
+async def of_category(pool: asyncpg.Pool, event_id: int, category_id: int) -> tuple[int, ...]:
+    """The seats of a category, without removed ones."""
+    async with connection(pool) as conn:
+        rows = await conn.fetch(
+            """
+            SELECT index FROM seats
+            WHERE event_id = $1 AND category_id = $2 AND deleted_at IS NULL ORDER BY index
+            """,
+            event_id,
+            category_id,
+        )
+    return tuple(row["index"] for row in rows)
+
+
 async def set_accessible(conn: Any, event_id: int, chosen: Sequence[int], accessible: bool) -> set[int]:
     """Says whether seats are places for wheelchairs; those that have changed. The caller has locked the event.
 
@@ -190,8 +245,9 @@ async def copy(conn: Any, source: int, event_id: int, progress: Progress) -> Non
         await conn.execute(
             """
             INSERT INTO seats (event_id, index, section, row, number, label, x, y, category_id, status,
-                accessible)
-            SELECT $2, s.index, s.section, s.row, s.number, s.label, s.x, s.y, mine.id, s.status, s.accessible
+                accessible, deleted_at)
+            SELECT $2, s.index, s.section, s.row, s.number, s.label, s.x, s.y, mine.id, s.status, s.accessible,
+                s.deleted_at
             FROM seats s JOIN categories c ON c.id = s.category_id
             JOIN categories mine ON mine.event_id = $2 AND mine.name = c.name AND mine.deleted_at IS NULL
             WHERE s.event_id = $1 AND s.index >= $3 AND s.index < $3 + $4

@@ -171,6 +171,17 @@ async def has_all_seats(conn: Any, event_id: int) -> bool:
     )
 
 
+async def check_all_seats(conn: Any, event_id: int) -> None:
+    """Refuses with wrong_state while the event's seats are being made."""
+    if not await has_all_seats(conn, event_id):
+        raise Refused("wrong_state", "The event's seats are not all made yet.")
+
+
+async def has_orders(conn: Any, event_id: int) -> bool:
+    """Whether anything of the event was ever sold, given back since or not."""
+    return bool(await conn.fetchval("SELECT EXISTS (SELECT FROM orders WHERE event_id = $1)", event_id))
+
+
 async def copy(conn: Any, event_id: int, name: str) -> int:
     """A draft like an event, with its categories and without its seats; answers its id."""
     new = await conn.fetchval(

@@ -38,6 +38,7 @@ class _Stored(Struct, frozen=True, kw_only=True):
     categories: tuple[str, ...]
     colors: tuple[str, ...] = ()
     shapes: tuple[Shape, ...] = ()
+    removed: tuple[int, ...] = ()
     format: int = 1
 
 
@@ -79,6 +80,7 @@ def public(
         "y": [round(y, 1) for y in columns.y],
         "category": columns.category if category_of_seat is None else category_of_seat,
         "breaks": columns.breaks,
+        "removed": columns.removed,
         "accessible": sorted(accessible),
         "accessible_until": accessible_until,
         "categories": [
@@ -113,8 +115,10 @@ def restore(data: bytes) -> Plan:
         raise PlanInvalid(
             f"The stored plan {stored.name!r} has columns of different lengths or another format."
         )
-    if not all(0 <= index < count for index in stored.breaks):
-        raise PlanInvalid(f"The stored plan {stored.name!r} has breaks beyond its {count:,} seats.")
+    if not all(0 <= index < count for index in (*stored.breaks, *stored.removed)):
+        raise PlanInvalid(
+            f"The stored plan {stored.name!r} has breaks or removed seats beyond its {count:,} seats."
+        )
     if count > SEATS_MAX or sum(row.count for row in stored.rows) != count:
         raise PlanInvalid(
             f"The rows of the stored plan {stored.name!r} do not add up to its {count:,} seats."
@@ -127,6 +131,7 @@ def restore(data: bytes) -> Plan:
             categories=stored.categories,
             colors=stored.colors,
             shapes=stored.shapes,
+            removed=frozenset(stored.removed),
         )
     except IndexError as error:
         raise PlanInvalid(f"The stored plan {stored.name!r} refers to a section it does not have.") from error
@@ -152,6 +157,7 @@ def _columns(plan: Plan) -> _Stored:
         categories=plan.categories,
         colors=plan.colors,
         shapes=plan.shapes,
+        removed=tuple(sorted(plan.removed)),
     )
 
 

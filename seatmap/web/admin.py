@@ -5,6 +5,7 @@ from seatmap.web.admin_events import EventDesk
 from seatmap.web.admin_plans import Plans
 from seatmap.web.admin_seats import SeatDesk
 from seatmap.web.admin_settings import SettingsInForce
+from seatmap.web.admin_venue import VenueDesk
 from seatmap.web.endpoint import Endpoint
 from seatmap.web.rooms import Rooms
 
@@ -15,6 +16,7 @@ def endpoints(rooms: Rooms) -> list[Endpoint]:
     return [
         *EventDesk(rooms).endpoints(),
         *SeatDesk(rooms).endpoints(),
+        *VenueDesk(rooms).endpoints(),
         *Plans(pool).endpoints(),
         *Audit(pool).endpoints(),
         *SettingsInForce(settings).endpoints(),

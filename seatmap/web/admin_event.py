@@ -29,6 +29,7 @@ Limit = Annotated[int, Meta(ge=1, le=100)]
 Color = Annotated[str, Meta(pattern=r"^(#[0-9a-fA-F]{6})?$")]
 Methods = Annotated[tuple[Literal["free", "door", "test_card"], ...], Meta(min_length=1, max_length=3)]
 Id = Annotated[int, Meta(ge=1, lt=1 << 53)]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 
 
 class CategoryBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,7 +58,7 @@ class NewEventBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     name: Name
     starts_at: Moment
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "EUR"
+    currency: Currency = "EUR"
     plan_id: Id | None = None
     grid: GridBody | None = None
     categories: Categories = ()
@@ -67,6 +68,13 @@ class NewEventBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     seats_per_visitor: Limit | None = None
     on_sale_from: Moment | None = None
     on_sale_until: Moment | None = None
+
+
+class PlanBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The plan that an event should have: one that is kept, or a grid."""
+
+    plan_id: Id | None = None
+    grid: GridBody | None = None
 
 
 class EventChanges(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +87,7 @@ class EventChanges(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     venue: Line | UnsetType = UNSET
     starts_at: Moment | UnsetType = UNSET
     timezone: Line | UnsetType = UNSET
+    currency: Currency | UnsetType = UNSET
     on_sale_from: Moment | UnsetType | None = UNSET
     on_sale_until: Moment | UnsetType | None = UNSET
     accessible_until: Moment | UnsetType | None = UNSET

@@ -1,12 +1,12 @@
 """The endpoints of /api/admin/events: what staff do to an event as a whole."""
 
-import asyncio
 from functools import partial
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from seatmap.checkout.announce import announce
+from seatmap.checkout.price_edits import check_currency
 from seatmap.errors import Refused
 from seatmap.failpoints import failpoint
 from seatmap.ledger import audit_log, categories, events, jobs, plans, staff_events
@@ -14,9 +14,8 @@ from seatmap.ledger.events import NewEvent, Price
 from seatmap.ledger.pool import connection
 from seatmap.ledger.staff_events import StaffEvent
 from seatmap.ledger.tasks import COPY_SEATS, GENERATE_SEATS, CopySeats, GenerateSeats
-from seatmap.model import Plan
-from seatmap.plan.grid import grid
-from seatmap.plan.public import restore, storable
+from seatmap.model import Event
+from seatmap.plan.public import storable
 from seatmap.web.admin_event import (
     AdminEvent,
     EventChanges,
@@ -28,6 +27,7 @@ from seatmap.web.admin_event import (
     wanted,
     who,
 )
+from seatmap.web.admin_plans import wanted_plan
 from seatmap.web.endpoint import Access, Call, Endpoint, Handle
 from seatmap.web.rooms import Rooms
 
@@ -96,7 +96,14 @@ class EventDesk:
             endpoint("POST", "", self.create, "Make a draft", "not_found", body=NewEventBody, example=_NEW),
             endpoint("GET", one, self.get, "One event", "event_not_found", **look),
             endpoint(
-                "PATCH", one, self.change, "Change an event", *_STATE, body=EventChanges, example=_CHANGE
+                "PATCH",
+                one,
+                self.change,
+                "Change an event",
+                *_STATE,
+                "currency_settled",
+                body=EventChanges,
+                example=_CHANGE,
             ),
             endpoint(
                 "DELETE", one, self.delete, "Delete an event", *_STATE, "event_has_bookings", answer=Nothing
@@ -139,9 +146,8 @@ class EventDesk:
         body: NewEventBody = call.body
         check_fields({name: getattr(body, name) for name in body.__struct_fields__})
         prices = wanted(body.categories)
-        if (body.plan_id is None) == (body.grid is None):
-            raise Refused("invalid", "plan_id or grid should be given, and not both.")
-        plan, plan_id = await self._plan(body)
+        category = body.categories[0].name if body.categories else "Standard"
+        plan, plan_id = await wanted_plan(self._pool, body, body.venue or body.name, category)
         given = {price.name for price in prices}
         event = NewEvent(
             name=body.name,
@@ -166,26 +172,10 @@ class EventDesk:
             await _record(conn, call, "create", event_id, {"name": body.name})
         return await self._shown(event_id)
 
-    async def _plan(self, body: NewEventBody) -> tuple[Plan, int | None]:
-        """The plan of a new event, and its id if it is kept already. Refuses with not_found or plan_invalid."""
-        if body.plan_id is not None:
-            return await asyncio.to_thread(restore, await plans.body(self._pool, body.plan_id)), body.plan_id
-        assert body.grid is not None
-        category = body.categories[0].name if body.categories else "Standard"
-        return await asyncio.to_thread(
-            grid,
-            body.grid.rows,
-            body.grid.columns,
-            name=body.venue or body.name,
-            section=body.grid.section,
-            aisles=body.grid.aisles,
-            categories=((category, 0),),
-        ), None
-
     async def duplicate(self, call: Call) -> AdminEvent:
         event_id = event_number(call)
         async with staff_events.changing(self._pool, event_id, "duplicate") as (conn, staff):
-            await _check_seats(conn, event_id)
+            await staff_events.check_all_seats(conn, event_id)
             name = staff.event.name[: 200 - len(_COPY)] + _COPY
             copy = await staff_events.copy(conn, event_id, name)
             await jobs.enqueue(conn, COPY_SEATS, CopySeats(copy, event_id), copy)
@@ -197,13 +187,20 @@ class EventDesk:
     async def change(self, call: Call) -> AdminEvent:
         event_id, body = event_number(call), call.body
         columns = body.columns()
+        currency = columns.get("currency")
+        if currency is not None:
+            before = await staff_events.get(self._pool, event_id)
+            if currency != before.event.currency:
+                await check_currency(self._stores, before)
         async with staff_events.changing(self._pool, event_id, "edit") as (conn, staff):
             event = staff.event
             window = {"on_sale_from": event.on_sale_from, "on_sale_until": event.on_sale_until}
             check_fields(window | columns)
-            replan = bool({"fee_per_seat", "accessible_until"} & set(columns))
+            if currency not in (None, event.currency):
+                await _change_currency(conn, event, before.event)
+            replan = bool({"fee_per_seat", "accessible_until", "currency"} & set(columns))
             if body.categories:
-                await _check_seats(conn, event_id)
+                await staff_events.check_all_seats(conn, event_id)
                 await categories.put(conn, event_id, wanted(body.categories))
                 replan = True
             await staff_events.change(conn, event_id, columns, replan=replan)
@@ -238,7 +235,7 @@ class EventDesk:
 
 
 async def _publish(conn: Any, event_id: int) -> None:
-    await _check_seats(conn, event_id)
+    await staff_events.check_all_seats(conn, event_id)
     await events.publish_within(conn, event_id)
 
 
@@ -247,9 +244,15 @@ async def _cancel(conn: Any, event_id: int) -> None:
     await failpoint("cancel_event.before_commit")
 
 
-async def _check_seats(conn: Any, event_id: int) -> None:
-    if not await staff_events.has_all_seats(conn, event_id):
-        raise Refused("wrong_state", "The event's seats are not all made yet.")
+async def _change_currency(conn: Any, event: Event, checked: Event) -> None:
+    """Refuses where something was sold, or where the event is not as it was when it was checked in Redis."""
+    if await staff_events.has_orders(conn, event.id):
+        raise Refused(
+            "currency_settled",
+            f"The currency stays {event.currency}: seats were sold in it. Make a copy of the event for another one.",
+        )
+    if event.status_version != checked.status_version:
+        raise Refused("wrong_state", "Somebody else changed the event at this moment; try again.")
 
 
 _TURN: dict[str, Any] = {

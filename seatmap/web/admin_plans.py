@@ -5,13 +5,16 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from seatmap.errors import Refused
 from seatmap.ledger import audit_log, plans
 from seatmap.ledger.plans import PlanSummary
 from seatmap.ledger.pool import Pool, connection
+from seatmap.model import Plan
 from seatmap.plan import pretix
+from seatmap.plan.grid import grid
 from seatmap.plan.pretix_file import BYTES_MAX
-from seatmap.plan.public import storable
-from seatmap.web.admin_event import who
+from seatmap.plan.public import restore, storable
+from seatmap.web.admin_event import NewEventBody, PlanBody, who
 from seatmap.web.endpoint import Access, Call, Endpoint
 
 
@@ -85,3 +88,26 @@ class Plans:
             details = {"plan": plan_id, "name": plan.name}
             await audit_log.record(conn, user_id=who(call), verb="import", object="plan", details=details)
         return PlanKept(id=plan_id, name=plan.name, seat_count=len(plan.seats), mended=list(report.mended))
+
+
+async def wanted_plan(
+    pool: Pool, body: NewEventBody | PlanBody, name: str, category: str
+) -> tuple[Plan, int | None]:
+    """The plan that is asked for, and its id if it is kept already; a grid gets the name and the category.
+
+    Refuses with invalid, not_found or plan_invalid.
+    """
+    if (body.plan_id is None) == (body.grid is None):
+        raise Refused("invalid", "plan_id or grid should be given, and not both.")
+    if body.plan_id is not None:
+        return await asyncio.to_thread(restore, await plans.body(pool, body.plan_id)), body.plan_id
+    assert body.grid is not None
+    return await asyncio.to_thread(
+        grid,
+        body.grid.rows,
+        body.grid.columns,
+        name=name,
+        section=body.grid.section,
+        aisles=body.grid.aisles,
+        categories=((category, 0),),
+    ), None

@@ -159,7 +159,8 @@ class Room:
     def learn(self, facts: Facts) -> None:
         """Take what the event is now; pages hear of it as far as it is something to them."""
         self.facts = facts
-        self.watch.replica.replan(facts.event.plan_version)
+        if facts.event.seat_count == len(self.watch.replica.statuses):  # else a rebuild brings both
+            self.watch.replica.replan(facts.event.plan_version)
         hello = hello_of(facts.event, self._stores.settings)
         if hello != self._hello:
             self._hello = hello

@@ -93,6 +93,8 @@ class Rooms:
                 await asyncio.wait_for(room.watch.live.wait(), LIVE_SECONDS)
             except TimeoutError:
                 raise Unavailable("The seat map cannot be loaded right now. Try again in a moment.") from None
+        if room.watch.replica.plan_version > room.event.plan_version:
+            await self._learn(room)  # the map is of a plan that was not read yet
         return room
 
     async def _opened(self, event_id: int) -> Room:
@@ -176,6 +178,8 @@ class Rooms:
         known = room.event
         if event.status_version < known.status_version:
             return  # it was read before what the room knows already
+        if await self._is_behind(room, event):
+            return  # the rebuild has the event read again
         if event.plan_version != known.plan_version or event.seat_count != known.seat_count:
             facts = await read_facts(self.stores, event)
         else:
@@ -186,6 +190,17 @@ class Rooms:
         untold = room.announced != event.status_version and room.watch.live.is_set()
         if untold and await announce(self.stores, event):
             room.announced = event.status_version
+
+    async def _is_behind(self, room: Room, event: Event) -> bool:
+        """Whether Redis has not the event's new plan yet: whoever changed it is at it, or died before that."""
+        replica = room.watch.replica
+        if not 0 < replica.plan_version < event.plan_version or event.epoch <= replica.position.epoch:
+            return False
+        try:
+            await self.stores.state.mark_behind(event.id, replica.position.epoch)
+        except SeatmapError as error:
+            log.warning("event %s: its plan is as it was: %s", event.id, error)
+        return True
 
     def look_again(self, event_id: int) -> None:
         """Read an event's facts at once instead of at the next refresh."""
