@@ -43,7 +43,8 @@ async def agree(office: Office, event_id: int) -> None:
 
 
 async def sell(page: Page, seat: int) -> dict[str, Any]:
-    return await page.ask("book", **order(await page.ask("hold", seats=[seat]), total=2500))
+    held = await page.ask("hold", seats=[seat])
+    return await page.ask("book", **order(held, total=2500 * len(held["seats"])))
 
 
 # ---- the plan ----
@@ -160,7 +161,7 @@ async def test_plans_change_in_the_middle_of_a_rush(office: Office) -> None:
                 with suppress(Refusal):  # for the same reason, perhaps
                     await page.ask("release", hold_id=page.mine["hold_id"] if page.mine else "")
                 continue
-            sold[seat] = booked["seats"][0]["label"]
+            sold.update({bought["seat"]: bought["label"] for bought in booked["seats"]})
 
     buyers = [asyncio.create_task(buy(page, first)) for first, page in enumerate(pages)]
     path = f"/events/{event_id}/plan"
