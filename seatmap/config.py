@@ -82,6 +82,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
     ] = field(name="SEATMAP_LOG_LEVEL", default="info")
 
+    metrics_port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65535,
+            description="Port of /metrics without a key; 0: none. `up`: the worker's is the next.",
+        ),
+    ] = field(name="SEATMAP_METRICS_PORT", default=0)
+    metrics_host: Annotated[str, Meta(description="Address that this port listens on.")] = field(
+        name="SEATMAP_METRICS_HOST", default="127.0.0.1"
+    )
+
     hold_seconds: Annotated[
         int, Meta(ge=1, le=7200, description="How long a hold lasts, from its first seat.")
     ] = field(name="SEATMAP_HOLD_SECONDS", default=480)

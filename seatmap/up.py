@@ -166,6 +166,8 @@ class Child:
             "HOST": settings.host,
             "PORT": str(settings.port),
         }
+        if settings.metrics_port and name == "worker":
+            self._environment["SEATMAP_METRICS_PORT"] = str(settings.metrics_port + 1)
         self._stopping = stopping
         self._changed = changed
         self._process: asyncio.subprocess.Process | None = None

@@ -76,6 +76,17 @@ class State:
         words = [word.decode() for word in reply]
         return [Undecided(*words[i : i + 3]) for i in range(0, len(words), 3)]
 
+    async def backlog(self, event_id: int) -> tuple[int, int]:
+        """(undecided orders, age of the oldest in ms), whatever state the event is in."""
+        async with self._redis.connection() as connection:
+            pending = keys(event_id).pending
+            for words in (["ZCARD", pending], ["ZRANGE", pending, 0, 0, "WITHSCORES"], ["TIME"]):
+                await connection.send_command(*words)
+            count, oldest, (seconds, micros) = [await connection.read_response() for _ in range(3)]
+        if int(count) < 2:  # the sentinel
+            return 0, 0
+        return int(count) - 1, max(0, int(seconds) * 1000 + int(micros) // 1000 - int(float(oldest[1])))
+
     async def owners(self, event_id: int) -> dict[int, str]:
         """Every taken seat's owner token. Not one moment in time: it is read in pieces while sales go on."""
         found: dict[int, str] = {}

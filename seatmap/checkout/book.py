@@ -16,6 +16,7 @@ from seatmap.ledger import events, orders
 from seatmap.ledger.group import AWAY, GroupCommit
 from seatmap.ledger.orders import Purchase, Verdict
 from seatmap.protocol import Book, Cancel
+from seatmap.tally import Histogram
 
 # Refusals that say something about another order than this one, which is therefore left undecided.
 UNDECIDED = frozenset({"order_reused"})
@@ -105,6 +106,11 @@ class Checkout:
                 await self._stores.state.mark_behind(event_id, epoch)
         except SeatmapError as error:
             log.warning("event %s: the next refused order compares the epochs: %s", event_id, error)
+
+    @property
+    def batch_sizes(self) -> Histogram:
+        """How many orders shared a commit."""
+        return self._ledger.batch_sizes
 
     async def settled(self, visitor: str) -> None:
         """Returns once Redis knows of the visitor's last order, or soon; the next click would find it undecided."""

@@ -70,6 +70,8 @@ async def rebuild(stores: Stores, event_id: int) -> Rebuilt | None:
     await failpoint("rebuild.after_swap")
     if swapped is None:
         return None
+    stores.counts["rebuilds"] += 1
+    stores.counts["holds_lost"] += swapped[1]
     log.info("event %s was rebuilt: epoch %s, holds kept %s, lost %s", event_id, epoch, *swapped)
     return Rebuilt(epoch, *swapped)
 

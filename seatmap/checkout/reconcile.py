@@ -91,6 +91,7 @@ async def repair(stores: Stores, event_id: int, found: list[Difference]) -> int:
         except SeatmapError:
             continue  # the next round looks again
         done += answer.word == "OK"
+    stores.counts["drift_repaired"] += done
     return done
 
 

@@ -29,6 +29,7 @@ async def resolve(stores: Stores, event_id: int) -> int:
         else:
             log.info("order %s was undecided and is %s", order.order_id, verdict)
             settled += 1
+            stores.counts["orders_resolved"] += 1
     return settled
 
 

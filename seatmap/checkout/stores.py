@@ -1,10 +1,11 @@
 """The two stores, opened together: what every edge needs to sell seats."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from seatmap.booking.desk import Desk
 from seatmap.booking.state import State
@@ -22,6 +23,13 @@ class Stores(Struct, frozen=True):
     desk: Desk
     state: State
     pool: Pool
+    counts: Counter[str] = field(default_factory=Counter)  # what had to be mended, for metrics.COUNTED
+
+    @property
+    def clock_difference_s(self) -> float | None:
+        """The clock of Redis minus that of Postgres; None before both have told theirs."""
+        redis, postgres = self.redis.breaker.clock_s, self.pool.breaker.clock_s
+        return None if redis is None or postgres is None else redis - postgres
 
 
 @asynccontextmanager

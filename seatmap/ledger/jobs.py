@@ -158,6 +158,13 @@ async def stumble(conn: Any, job_id: int, error: str, *, final: bool) -> None:
     )
 
 
+async def count_by_state(pool: asyncpg.Pool) -> dict[str, int]:
+    """How many jobs are queued, running, done and failed."""
+    async with connection(pool) as conn:
+        rows = await conn.fetch("SELECT state, count(*) FROM jobs GROUP BY state")
+    return dict.fromkeys(("queued", "running", "done", "failed"), 0) | {row[0]: row[1] for row in rows}
+
+
 async def serve(
     pool: asyncpg.Pool, handlers: Mapping[str, Handler], stop: asyncio.Event, *, drain: bool = False
 ) -> None:

@@ -81,6 +81,12 @@ class Watch:
         self.missed_checks = 0
         self.verified_at = 0.0
 
+    @property
+    def lag(self) -> int:
+        """How many changes of the head, as of the last check, are not here."""
+        here, head = self.replica.position, self.head
+        return max(0, head.version - here.version) if here.epoch == head.epoch else head.version
+
     def receive(self, change: Change) -> bool:
         """Take one message; False when something before it is missing."""
         if not self.live.is_set():

@@ -15,6 +15,7 @@ from seatmap.checkout.stores import Stores, open_stores
 from seatmap.config import Settings
 from seatmap.errors import SeatmapError
 from seatmap.ledger.instance import secret
+from seatmap.metrics import listening
 from seatmap.tasks import end
 from seatmap.web import admin, docs, pages
 from seatmap.web.accounts import Accounts
@@ -30,6 +31,7 @@ from seatmap.web.health import Health
 from seatmap.web.idempotency import Repeats
 from seatmap.web.jobs import Jobs
 from seatmap.web.limits import AddressLimit, Limits
+from seatmap.web.metrics import Metrics
 from seatmap.web.passwords import Passwords
 from seatmap.web.payments import Payments
 from seatmap.web.problems import Bugs, on_http_error, on_seatmap_error
@@ -73,6 +75,8 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
         visitors = Visitors(settings.secret.encode() or await secret(stores.pool))
         socket = Socket(rooms, counter, visitors, revocation, limits)
         stack.push_async_callback(socket.close)
+        metrics = Metrics(rooms, counter, checkout)
+        stack.enter_context(listening(settings, metrics.registry))
         yield _build(
             stores,
             rooms,
@@ -86,6 +90,7 @@ async def open_app(settings: Settings) -> AsyncIterator[Starlette]:
             accounts,
             keys,
             limits,
+            metrics,
         )
 
 
@@ -106,6 +111,7 @@ def _build(
     accounts: Accounts,
     keys: ApiKeys,
     limits: Limits,
+    metrics: Metrics,
 ) -> Starlette:
     settings = stores.settings
     gate = Gate(visitors, keys.identify, settings.origins, Repeats(stores.pool), limits)
@@ -120,6 +126,7 @@ def _build(
         *Jobs(stores.pool).endpoints(),
         *admin.endpoints(rooms),
         *OrderDesk(stores, cashier).endpoints(),
+        *metrics.endpoints(),
     ]
     return Starlette(
         routes=[

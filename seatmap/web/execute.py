@@ -1,6 +1,8 @@
 """What each command does, whichever way it came: websocket or HTTP."""
 
+from collections import defaultdict
 from datetime import UTC, datetime
+from time import perf_counter
 
 from seatmap import protocol
 from seatmap.booking import commands
@@ -11,6 +13,7 @@ from seatmap.errors import Recovering, Refused, SeatmapError
 from seatmap.ledger import orders
 from seatmap.model import SEATS_PER_COMMAND_MAX, BookedSeat, Order
 from seatmap.protocol import MineState
+from seatmap.tally import Histogram
 from seatmap.web.room import Room
 from seatmap.web.session import mine_state
 
@@ -24,11 +27,24 @@ class Counter:
         self._stores = stores
         self._checkout = checkout
         self._cashier = cashier
+        self.counts: dict[tuple[str, str], int] = defaultdict(int)  # (command, refusal or "") → how many
+        self.latency = Histogram()
 
     async def execute(self, room: Room, visitor: str, command: protocol.Command) -> MineState | Order:
         """The command's result. Raises Refused or Unavailable, in words for the visitor."""
-        with room.pulse.timing():
-            return await self._execute(room, visitor, command)
+        began, code = perf_counter(), ""
+        try:
+            with room.pulse.timing():
+                return await self._execute(room, visitor, command)
+        except SeatmapError as error:
+            code = error.code
+            raise
+        except Exception:
+            code = "error"
+            raise
+        finally:
+            self.latency.observe(perf_counter() - began)
+            self.counts[str(type(command).__struct_config__.tag), code] += 1
 
     async def _execute(self, room: Room, visitor: str, command: protocol.Command) -> MineState | Order:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from contextlib import suppress
 
 from seatmap.booking.commands import Expire
@@ -54,6 +55,7 @@ class Rooms:
 
     def __init__(self, stores: Stores) -> None:
         self.stores = stores
+        self.cut_off = 0  # screens that lagged too long in rooms that are closed by now
         self.listed: list[Event] = []  # what everybody may see, the next first
         self._feed = Feed(stores.redis, _Source(stores), head_check_ms=stores.settings.head_check_ms)
         self._rooms: dict[int, Room] = {}
@@ -64,8 +66,8 @@ class Rooms:
         self._look_again: set[int] = set()  # events that changed while they were looked at
         self._broken: set[int] = set()  # events that cannot be opened, as the log already says
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter(self._rooms.values())
+    def __iter__(self) -> Iterator[Room]:
+        return iter(list(self._rooms.values()))
 
     async def run(self) -> None:
         """Feed, refresh and resolve until cancelled."""
@@ -167,6 +169,7 @@ class Rooms:
                 room.used_at = now
             elif now - room.used_at > UNUSED_SECONDS:
                 del self._rooms[event_id]
+                self.cut_off += room.hub.cut_off
                 await self._feed.unwatch(room.watch)
                 await room.end()
 

@@ -18,13 +18,18 @@ from seatmap.failpoints import failpoint
 from seatmap.ledger import events, schedule
 from seatmap.ledger.purge import PURGE, Purge
 from seatmap.ledger.tasks import CANCEL_ORDERS
+from seatmap.metrics import listening, of_stores, registry
 from seatmap.tasks import end
 from seatmap.worker import jobs
+from seatmap.worker.survey import Survey
 
 SWEEP_MAX = 500  # expired holds of one event in one round
 LIST_SECONDS = 2.0  # until a newly published event is worked on
 RESOLVE_SECONDS = 1.0
 PAY_SECONDS = 1.0
+SURVEY_SECONDS = 5.0
+CLOCK_SECONDS = 10.0
+CLOCKS_DIFFER_SECONDS = 1.0  # holds end by the one clock, and payments by the other
 AGAIN_SECONDS = 0.5  # until Postgres is asked again whether it is there
 SCHEDULE_SECONDS = 5.0  # until it is tried again, where Postgres was away
 PURGE_AT = "17 3 * * *"  # UTC
@@ -39,6 +44,7 @@ class Worker:
         self._stores = stores
         self._events: list[int] = []
         self._cashier: Cashier | None = None
+        self._survey = Survey(stores)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. Each beat goes on by itself, and survives the absence of either store."""
@@ -50,10 +56,17 @@ class Worker:
             (self._pay, PAY_SECONDS),
             (self._reconcile, settings.reconcile_ms / 1000),
             (self._schedule, SCHEDULE_SECONDS),
+            (self._compare_clocks, CLOCK_SECONDS),
         ]
+        told = registry(lambda: of_stores(self._stores), self._survey.told)
+        if settings.metrics_port:
+            beats.append((self._look, SURVEY_SECONDS))
         tasks = [asyncio.create_task(self._beat(work, pause)) for work, pause in beats]
         try:
-            await jobs.run(self._stores.pool, settings, stop, others={CANCEL_ORDERS: canceller(self._stores)})
+            with listening(settings, told):
+                await jobs.run(
+                    self._stores.pool, settings, stop, others={CANCEL_ORDERS: canceller(self._stores)}
+                )
         finally:
             await end(tasks)
 
@@ -91,6 +104,17 @@ class Worker:
 
     async def _resolve(self) -> None:
         await self._each(lambda event_id: resolve(self._stores, event_id))
+
+    async def _look(self) -> None:
+        await self._survey.look(self._events)
+
+    async def _compare_clocks(self) -> None:
+        difference = self._stores.clock_difference_s
+        if difference is not None and abs(difference) > CLOCKS_DIFFER_SECONDS:
+            log.error(
+                "the clock of Redis is %+.1f s against that of Postgres: set both by NTP, without steps",
+                difference,
+            )
 
     async def _pay(self) -> None:
         if self._cashier is None:

@@ -20,7 +20,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "breaker changes connections embedded failpoints migrate tally tasks",
         "booking live ledger plan",
         "checkout",
-        "web worker demo doctor simulate verify",
+        "metrics",
+        "web worker demo doctor restore simulate verify",
         "admins up opening",
         "cli __main__",
     )
