@@ -3,7 +3,7 @@
 Read the package from the top down; imports go down only.
 
     cli                 commands: up, web, worker, migrate, demo, import-plan, create-admin, simulate,
-                        verify, doctor
+                        verify, rebuild, doctor
     embedded, up        real Valkey and Postgres from wheels, and one parent for all processes
     web/    worker/     the edges: browsers and integrators; sweeper, resolver, reconciler, jobs
     checkout/           joins booking and ledger: book, cancel, resolve, rebuild

@@ -226,6 +226,30 @@ def verify(
 
 
 @app.command()
+def rebuild(
+    event: Annotated[int | None, typer.Argument(help="The event's number.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All published events.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the seats in Redis anew from Postgres. Bookings stay, and holds that clash with nothing."""
+    if (event is None) != every:
+        raise typer.BadParameter("name one event, or --all")
+    with _settings(attached=True) as settings:
+        from seatmap.restore import restore
+
+        report = _run(restore(settings, event))
+        if as_json:
+            out.print_json(msgspec.json.encode(report).decode())
+        for done in () if as_json else report.rebuilt:
+            kept = f"holds kept {done.holds_kept}, lost {done.holds_lost}"
+            out.print(f"Event {done.event_id} is rebuilt: epoch {done.epoch}, {kept}.")
+        for failed in () if as_json else report.failed:
+            err.print(f"Event {failed.event_id}: {failed.reason}", style="red", markup=False)
+        if report.failed:
+            raise typer.Exit(1)
+
+
+@app.command()
 def doctor() -> None:
     """Check this machine and its servers, and say what to mend."""
     with _settings(attached=True) as settings:
