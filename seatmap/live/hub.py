@@ -137,6 +137,10 @@ class Hub:
             if screen.position > self.replica.position and now < self._waiting[screen]:
                 return False
             del self._waiting[screen]
+        if (whole := self.replica.whole(screen.position)) is not None:
+            if not self._shown(screen, whole[1], now):
+                return False
+            screen.position = whole[0]
         missed = self.replica.since(screen.position)
         if missed is None:
             screen.position = self.replica.position

@@ -14,6 +14,7 @@ from seatmap.model import NOWHERE, Change, Position, Snapshot, Status
 from seatmap.protocol import change_frame, rebase_frame, snapshot_frame, websocket_binary
 
 RING_CHANGES_MAX = 4096  # as many as the log in Redis keeps
+WHOLE_CHANGES_MAX = 256  # that a whole map may be behind the head; what is missing follows it
 FRAMES_MAX = 256  # kept for one head: pages choose the positions that they ask from
 
 
@@ -47,7 +48,7 @@ class Replica:
         self.counts = [0] * len(Status)
         self._ring: deque[Change] = deque(maxlen=RING_CHANGES_MAX)
         self._frames: dict[Position, Frame] = {}
-        self._snapshot: Frame | None = None
+        self._whole: tuple[Position, Frame] | None = None
         self._rebase: tuple[Position, Frame] | None = None
 
     def install(self, snapshot: Snapshot, buffered: Iterable[Change] = ()) -> bool:
@@ -68,7 +69,7 @@ class Replica:
         self.counts = [self.statuses.count(status) for status in Status]
         self._ring.clear()
         self._frames.clear()
-        self._snapshot = self._rebase = None
+        self._whole = self._rebase = None
         for change in later:
             self.receive(change)
         if before != NOWHERE and same_plan and before != self.position:
@@ -90,7 +91,7 @@ class Replica:
         if 0 < self.plan_version < plan_version:
             self.plan_version = plan_version
             self._frames.clear()
-            self._snapshot = self._rebase = None
+            self._whole = self._rebase = None
 
     def receive(self, change: Change) -> Outcome:
         """Apply the next change, if it is the next."""
@@ -108,7 +109,7 @@ class Replica:
         self.position = Position(change.epoch, change.to)
         self._ring.append(change)
         self._frames.clear()
-        self._snapshot = self._rebase = None
+        self._rebase = None
         return Outcome.applied
 
     def since(self, position: Position) -> Frame | None:
@@ -129,9 +130,29 @@ class Replica:
 
     def snapshot(self) -> Frame:
         """The whole map as a frame, built once per position."""
-        if self._snapshot is None:
-            self._snapshot = frame(snapshot_frame(self.position, self.plan_version, self.statuses))
-        return self._snapshot
+        if self._whole is None or self._whole[0] != self.position:
+            built = frame(snapshot_frame(self.position, self.plan_version, self.statuses))
+            self._whole = (self.position, built)
+        return self._whole[1]
+
+    def whole(self, position: Position) -> tuple[Position, Frame] | None:
+        """The whole map as it was not long ago, where a screen at `position` needs it; `since` knows the rest.
+
+        In a stampede, while people buy, a map of a hundred thousand seats would else be built for each few screens.
+        """
+        if self._knows(position):
+            return None
+        if self._whole is not None:
+            then = self._whole[0]
+            if self._knows(then) and self.position.version - then.version <= WHOLE_CHANGES_MAX:
+                return self._whole
+        self.snapshot()
+        return self._whole
+
+    def _knows(self, position: Position) -> bool:
+        """Whether what a screen at `position` misses is less than everything."""
+        rebased = self._rebase is not None and self._rebase[0] == position
+        return position == self.position or rebased or self._covers(position)
 
     def _covers(self, position: Position) -> bool:
         """Whether the ring has everything after `position`."""
