@@ -103,6 +103,13 @@ class State:
         undecided: list[bytes] = await self._redis.command("HKEYS", names.orders)
         return {f"h|{name.decode()}" for name in holds} | {f"p|{name.decode()}" for name in undecided}
 
+    async def visitors(self, event_id: int) -> set[str]:
+        """Everybody who has anything: all who had it from the beginning to the end of this call, and some others."""
+        found: set[str] = set()
+        async for fields in self._scan(keys(event_id).visitors):
+            found.update(name.decode() for name in fields[::2])
+        return found
+
     async def _scan(self, key: str) -> AsyncIterator[list[bytes]]:
         cursor: bytes | int = 0
         while True:

@@ -109,6 +109,10 @@ class Room:
         self._tasks: set[asyncio.Task[None]] = set()
         self._telling: asyncio.Task[None] | None = None
         self._greeting: asyncio.Task[None] | None = None
+        self._owners: set[str] | None = (
+            None  # all visitors who have anything, and maybe others; None: not known
+        )
+        self._new_owners: set[str] = set()  # the same since the reading of `_owners` began
         self.pulse = Pulse()
         self.watch = Watch(self.event.id, self)
         settings = stores.settings
@@ -146,7 +150,10 @@ class Room:
         """A page begins to look; it gets what it misses since `position` at once, and what is its own soon."""
         self._pages[session.visitor][session] = screen
         self.hub.attach(screen, position)
-        self._start(self._tell_mine(session.visitor))
+        if self._has_nothing(session.visitor):
+            self._tell(session.visitor, self.watch.replica.position, Mine(), "")
+        else:
+            self._start(self._tell_mine(session.visitor))
 
     def leave(self, session: Session, screen: PageScreen) -> None:
         """A page is gone."""
@@ -175,6 +182,10 @@ class Room:
             if i % GREET_AT_ONCE == GREET_AT_ONCE - 1:
                 await asyncio.sleep(0)
 
+    def _has_nothing(self, visitor: str) -> bool:
+        """Whether that is known without asking Redis; who comes back in a stampede mostly had nothing."""
+        return self._owners is not None and self.watch.live.is_set() and visitor not in self._owners
+
     async def _tell_mine(self, visitor: str) -> bool:
         """Read what is a visitor's and tell all their pages here; False where it cannot be read."""
         try:
@@ -198,8 +209,17 @@ class Room:
         for visitor, reason, mine in change.touched:
             if not visitor:
                 self._look_again(self.event.id)  # the event itself is another
-            elif visitor in self._pages:
+                continue
+            self._note_owner(visitor, mine)
+            if visitor in self._pages:
                 self._tell(visitor, Position(change.epoch, change.to), mine, reason)
+
+    def _note_owner(self, visitor: str, mine: Mine) -> None:
+        for owners in (self._owners, self._new_owners):
+            if owners is not None and (mine.hold_id or mine.order_id):
+                owners.add(visitor)
+            elif owners is not None:
+                owners.discard(visitor)
 
     def caught_up(self) -> None:
         self.pulse.follow(self.watch.replica.statuses)
@@ -209,10 +229,25 @@ class Room:
         # After a gap nobody knows what was missed of anybody's own.
         if self._telling is not None:
             self._telling.cancel()
+        self._owners, self._new_owners = None, set()
         self._telling = self._start(self._tell_everybody())
 
     async def _tell_everybody(self) -> None:
-        waiting = list(self._pages)
+        while True:
+            try:
+                owners = await self._stores.state.visitors(self.event.id)
+                break
+            except SeatmapError:
+                await asyncio.sleep(TELL_AGAIN_SECONDS)
+        self._owners = owners | self._new_owners
+        waiting = []
+        for i, visitor in enumerate(list(self._pages)):
+            if self._has_nothing(visitor):
+                self._tell(visitor, self.watch.replica.position, Mine(), "")
+            else:
+                waiting.append(visitor)
+            if i % GREET_AT_ONCE == GREET_AT_ONCE - 1:
+                await asyncio.sleep(0)
         while waiting:
             now, later = waiting[:TELL_AT_ONCE], waiting[TELL_AT_ONCE:]
             told = await asyncio.gather(*map(self._tell_mine, now))

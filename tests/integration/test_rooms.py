@@ -14,6 +14,7 @@ from seatmap.checkout.stores import open_stores
 from seatmap.config import Settings
 from seatmap.embedded import Embedded
 from seatmap.errors import Unavailable
+from seatmap.live.replica import Frame
 from seatmap.model import NOWHERE
 from seatmap.web import rooms
 
@@ -139,6 +140,35 @@ async def test_after_a_gap_everybody_is_told_what_is_theirs_even_if_it_fails_at_
             await until(lambda page=page: page.news()[-1]["reason"] == "lost", 5)
 
 
+async def test_who_comes_back_with_nothing_costs_redis_nothing(
+    quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stampede is over in seconds because Redis does not hear of it."""
+    event = await make_event(quick, 40)
+    async with visited_site(quick) as site:
+        ada, bob = site.visitor(), site.visitor()
+        await (await ada.page(event)).ask("hold", seats=[1])
+        page = await bob.page(event)
+        hold = await page.ask("hold", seats=[2])
+        await page.ask("release", hold_id=hold["hold_id"])
+        decide, asked = Desk.decide, []
+
+        async def noted(desk: Desk, *args: object, **options: object) -> object:
+            if type(args[1]).__name__ == "ReadMine":
+                asked.append(args[1])
+            return await decide(desk, *args, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(Desk, "decide", noted)
+        for page in [await site.page(event) for _ in range(5)] + [await bob.page(event)]:
+            await until(lambda page=page: page.news())
+            assert page.news()[-1]["seats"] == []
+        assert asked == []
+        back = await ada.page(event)
+        await until(lambda: back.news())
+        assert back.news()[-1]["seats"] == [1]
+        assert len(asked) == 1
+
+
 # ---- a process lets go of what nobody looks at ----
 
 
@@ -170,11 +200,8 @@ class NoScreen:
 
     position = NOWHERE
 
-    def backlog(self) -> int:
+    def show(self, frame: Frame) -> int:
         return 0
-
-    def show(self, payload: bytes, wire: bytes) -> None:
-        pass
 
     def abort(self) -> None:
         pass
