@@ -12,12 +12,11 @@ import asyncpg
 import msgspec
 import redis
 
-from seatmap import config, migrate
+from seatmap import config, migrate, open_files
 from seatmap.config import Settings
 from seatmap.embedded.locate import Places
 from seatmap.errors import SeatmapError
 
-OPEN_FILES = 10240
 REDIS_MIN = (7, 0)
 POSTGRES_MIN = 15
 CLOCK_SECONDS = 1.0
@@ -67,12 +66,12 @@ def _settings() -> Iterator[Finding]:
 
 def _open_files() -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= OPEN_FILES:
+    if soft == resource.RLIM_INFINITY or soft >= open_files.ENOUGH:
         return Finding("Open files", "ok", f"A process may open {_count(soft)} files.")
-    if hard == resource.RLIM_INFINITY or hard >= OPEN_FILES:
-        advice = "`seatmap up` raises it by itself; before `seatmap web`, say `ulimit -n 65536`."
+    if hard == resource.RLIM_INFINITY or hard >= open_files.ENOUGH:
+        advice = "`seatmap up` and `seatmap web` raise it by themselves."
         return Finding(
-            "Open files", "warn", f"A process may open {soft} files, {_count(hard)} if asked: {advice}"
+            "Open files", "ok", f"A process may open {soft} files, {_count(hard)} if asked: {advice}"
         )
     advice = "raise it (LimitNOFILE of a systemd unit, --ulimit of a container): each screen is one."
     return Finding("Open files", "bad", f"A process may open at most {hard} files: {advice}")

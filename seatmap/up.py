@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import importlib.util
 import os
-import resource
 import signal
 import socket
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from seatmap import migrate
+from seatmap import migrate, open_files
 from seatmap.config import Settings
 from seatmap.embedded import Embedded
 from seatmap.embedded.privileges import child_setup
@@ -29,8 +28,7 @@ from seatmap.errors import Unusable
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 WELL_AFTER = 10.0  # a child that lived this long was well: the next pause is the first again
-STOP_SECONDS = 10.0
-OPEN_FILES = 65536
+STOP_SECONDS = 15.0
 
 console = Console(stderr=True, highlight=False)
 
@@ -38,7 +36,7 @@ console = Console(stderr=True, highlight=False)
 def run(settings: Settings) -> None:
     """Start everything and stay until Ctrl-C or SIGTERM."""
     settings = msgspec.structs.replace(settings, data=settings.data.absolute(), port=_free_port(settings))
-    _raise_open_files()
+    open_files.raise_limit()
     # Until the event loop takes the signals over they must unwind the `with`, which stops the servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     servers = Embedded(settings.data, redis=not settings.redis_url, postgres=not settings.database_url)
@@ -247,15 +245,6 @@ def _address_problems(settings: Settings) -> Iterator[None]:
         raise Unusable(
             f"Cannot listen on {where} ({error.strerror}): stop what uses it, or set PORT to another port."
         ) from None
-
-
-def _raise_open_files() -> None:
-    """Each screen is an open file; the usual limit of 1024 is a leftover. Children inherit it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _reachable(host: str) -> str:

@@ -10,11 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from starlette.types import ASGIApp
 
+from seatmap import open_files
 from seatmap.config import Settings
 from seatmap.errors import Unusable
+from seatmap.web.drain import drain
 from seatmap.web.entrance import Entrance
 from seatmap.web.handover import FanoutProtocol, HttpProtocol
+from seatmap.web.screens import DirectScreen
 
 UNSENT_LOW_WATER_BYTES = 16 * 1024
 DEAD_PEER_MS = 20_000
@@ -27,13 +31,17 @@ async def serve(settings: Settings) -> None:
 
     Raises Unusable if the address cannot be had.
     """
+    if (files := open_files.raise_limit()) < open_files.ENOUGH:
+        log.warning(
+            "this process may open %d files only, and each screen is one: see `seatmap doctor`", files
+        )
     listener = listen(settings.host, settings.port)
     entrance = Entrance(settings)
     opening = asyncio.ensure_future(entrance.run())
     first_answer = asyncio.ensure_future(entrance.answers.wait())
     await asyncio.wait({opening, first_answer}, return_when=asyncio.FIRST_COMPLETED)
     first_answer.cancel()
-    server = _Server(_config(settings, entrance))
+    server = _Server(settings, entrance)
     host, port = listener.getsockname()[:2]
     log.info("serving on http://%s:%s", f"[{host}]" if ":" in host else host, port)
     _calm_the_collector()
@@ -46,7 +54,14 @@ async def serve(settings: Settings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's own, which would end the process by the signal again before the application is closed."""
+    """uvicorn's own, which would end the process by the signal again before the application is closed.
+
+    It also would close all websockets in one moment, whose pages would come back in the next.
+    """
+
+    def __init__(self, settings: Settings, app: ASGIApp) -> None:
+        super().__init__(_config(settings, app))
+        self._reconnect_ms = settings.reconnect_ms
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -54,12 +69,19 @@ class _Server(uvicorn.Server):
             asyncio.get_running_loop().add_signal_handler(sign, self.handle_exit, sign, None)
         yield
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        connections = self.server_state.connections
+        await drain([one for one in connections if isinstance(one, DirectScreen)], self._reconnect_ms)
+        await super().shutdown(sockets)
 
-def _config(settings: Settings, entrance: Entrance) -> uvicorn.Config:
+
+def _config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
     # One line per connection would be most of the log.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     return uvicorn.Config(
-        entrance,
+        app,
         http=HttpProtocol,
         ws=FanoutProtocol,
         ws_per_message_deflate=False,

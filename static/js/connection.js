@@ -7,6 +7,7 @@ const HEARTBEAT_MS = 5000 // until the hello tells the server's own
 const RECONNECT_MS = 1000
 const RECONNECT_MAX_MS = 15_000
 const WATCH_MS = 500
+const SERVICE_RESTART = 1012 // its reason is the window in ms over which to choose the moment to come back
 
 export class Connection {
   #url
@@ -53,7 +54,11 @@ export class Connection {
     const socket = new WebSocket(this.#url())
     socket.binaryType = "arraybuffer"
     socket.onmessage = ({ data }) => this.#hear(data)
-    socket.onclose = () => socket === this.#socket && this.restart()
+    socket.onclose = ({ code, reason }) => {
+      if (socket !== this.#socket) return
+      if (code === SERVICE_RESTART && /^\d+$/.test(reason)) this.#reconnectMs = Number(reason)
+      this.restart()
+    }
     this.#socket = socket
   }
 

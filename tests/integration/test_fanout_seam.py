@@ -4,7 +4,7 @@ import asyncio
 import gc
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from websockets.server import ServerProtocol
 from seatmap.config import Settings
 from seatmap.live import hub
 from seatmap.live.replica import frame
+from seatmap.web.drain import AT_ONCE, drain
 from seatmap.web.handover import EXTENSION, FanoutProtocol, HttpProtocol, screen_of
 from seatmap.web.screens import AsgiScreen, DirectScreen, PageScreen, attend
 from seatmap.web.serve import listen
@@ -238,6 +239,31 @@ async def test_goodbyes_are_said_by_both() -> None:
         await client.close(4000, "enough")
         assert client.close_code == 4000
         await until(lambda: ear.has_left == 1)
+
+
+async def test_before_an_end_all_are_sent_away_in_turn_and_told_when_to_come_back() -> None:
+    stage = Stage()
+    async with serving(stage, FanoutProtocol) as url, AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(connect(url, compression=None)) for _ in range(2 * AT_ONCE + 1)
+        ]
+        await until(lambda: len(stage.screens) == len(clients))
+        screens = [screen for screen in stage.screens if isinstance(screen, DirectScreen)]
+        draining = asyncio.create_task(drain(screens, 1500))
+        await asyncio.sleep(0)
+        assert sum(screen.backlog() < 0 for screen in screens) == AT_ONCE, "not all at once"
+        await draining
+        for client in clients:
+            await asyncio.wait_for(client.wait_closed(), 10)
+        assert {(client.close_code, client.close_reason) for client in clients} == {(1012, "1500")}
+
+
+async def test_the_window_of_the_return_grows_with_the_crowd() -> None:
+    async with attended(FanoutProtocol) as (screen, client, _):
+        assert isinstance(screen, DirectScreen)
+        await drain([screen] * 200, 0)
+        await client.wait_closed()
+        assert client.close_reason == "100"
 
 
 async def test_who_never_answers_our_goodbye_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:

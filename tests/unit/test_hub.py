@@ -11,7 +11,7 @@ import pytest
 
 from seatmap import protocol
 from seatmap.live.hub import LAG_SECONDS_MAX, Hub
-from seatmap.live.replica import WHOLE_CHANGES_MAX, Frame, Replica
+from seatmap.live.replica import Frame, Replica
 from seatmap.model import NOWHERE, Change, Position, Snapshot
 
 FRAME_MS, HEARTBEAT_MS = 50, 1000
@@ -199,28 +199,6 @@ async def test_a_busy_map_still_has_heartbeats(stage: Stage) -> None:
         stage.change(1)
         await stage.pass_time(0.02)
     assert protocol.HEARTBEAT in screen.kinds()
-
-
-async def test_newcomers_share_one_map_while_people_buy(stage: Stage) -> None:
-    first = stage.screen(NOWHERE)
-    whole = stage.replica.whole(NOWHERE)
-    for seat in range(3):
-        stage.change(seat)
-    later = stage.screen(NOWHERE)
-    assert stage.replica.whole(NOWHERE) is whole, "it was not built again"
-    assert later.kinds() == [protocol.SNAPSHOT, protocol.CHANGE]
-    assert later.frames[0] == first.frames[0]
-    assert later.changes() == [(0, 3)]
-    assert later.position == stage.replica.position
-
-
-async def test_a_map_that_is_far_behind_is_built_anew(stage: Stage) -> None:
-    stage.screen(NOWHERE)
-    for _ in range(WHOLE_CHANGES_MAX + 1):
-        stage.change(1)
-    later = stage.screen(NOWHERE)
-    assert later.kinds() == [protocol.SNAPSHOT]
-    assert later.position == stage.replica.position
 
 
 # ---- a screen that has seen more than this process (rule 23) ----
