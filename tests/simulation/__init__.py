@@ -1,0 +1,1 @@
+"""A deterministic simulation of the write path: docs/simulation.md says what it does."""
