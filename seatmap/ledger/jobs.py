@@ -124,6 +124,27 @@ async def retry(conn: Any, job_id: int) -> None:
     await _queue(conn, job_id, row["kind"], row["payload"].encode())
 
 
+async def queue_lost(pool: asyncpg.Pool) -> list[int]:
+    """Queues jobs again that are not done and that the queue does not know of any more; their ids.
+
+    Where Postgres goes away under a job, the queue may write it off as failed once it is back, and nobody else
+    would ever try it again.
+    """
+    async with connection(pool) as conn, conn.transaction():
+        rows = await conn.fetch(
+            """
+            SELECT id, kind, payload FROM jobs j
+            WHERE state IN ('queued', 'running') AND payload <> '' AND NOT EXISTS (
+                SELECT FROM pgqueuer q WHERE q.status IN ('queued', 'picked')
+                    AND (convert_from(q.payload, 'UTF8')::jsonb ->> 'job_id')::bigint = j.id
+            ) FOR UPDATE SKIP LOCKED
+            """
+        )
+        for row in rows:
+            await _queue(conn, row["id"], row["kind"], row["payload"].encode())
+    return [row["id"] for row in rows]
+
+
 async def progress(pool: asyncpg.Pool, job_id: int) -> Job | None:
     """How far a job is; None if there is no such job."""
     async with connection(pool) as conn:
@@ -217,8 +238,11 @@ def _entrypoint(pool: asyncpg.Pool, handler: Handler) -> Callable[[QueuedJob], A
         except Exception as error:
             last = queued.attempts + 1 >= ATTEMPTS_MAX
             hopeless = isinstance(error, SeatmapError) and not error.temporary
-            async with connection(pool) as conn:
-                await stumble(conn, envelope.job_id, str(error), final=last or hopeless)
+            try:
+                async with connection(pool) as conn:
+                    await stumble(conn, envelope.job_id, str(error), final=last or hopeless)
+            except Unavailable as away:
+                raise RetryRequested(timedelta(seconds=RETURN_AFTER_S), str(away)) from error
             if last or hopeless:
                 raise
             raise RetryRequested(timedelta(seconds=2**queued.attempts), str(error)) from error

@@ -16,6 +16,7 @@ from seatmap.config import Settings
 from seatmap.errors import Recovering, Refused, SeatmapError, Unavailable
 from seatmap.failpoints import failpoint
 from seatmap.ledger import events, schedule
+from seatmap.ledger.jobs import queue_lost
 from seatmap.ledger.purge import PURGE, Purge
 from seatmap.ledger.tasks import CANCEL_ORDERS
 from seatmap.metrics import listening, of_stores, registry
@@ -32,6 +33,7 @@ CLOCK_SECONDS = 10.0
 CLOCKS_DIFFER_SECONDS = 1.0  # holds end by the one clock, and payments by the other
 AGAIN_SECONDS = 0.5  # until Postgres is asked again whether it is there
 SCHEDULE_SECONDS = 5.0  # until it is tried again, where Postgres was away
+FIND_SECONDS = 5.0  # until a job that the queue has lost is in it again
 PURGE_AT = "17 3 * * *"  # UTC
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ class Worker:
             (self._reconcile, settings.reconcile_ms / 1000),
             (self._schedule, SCHEDULE_SECONDS),
             (self._compare_clocks, CLOCK_SECONDS),
+            (self._find_jobs, FIND_SECONDS),
         ]
         told = registry(lambda: of_stores(self._stores), self._survey.told)
         if settings.metrics_port:
@@ -79,6 +82,10 @@ class Worker:
             except Exception:
                 log.exception("%s failed; the next round tries again", work.__name__)
             await asyncio.sleep(pause_s)
+
+    async def _find_jobs(self) -> None:
+        for job_id in await queue_lost(self._stores.pool):
+            log.warning("job %d was lost by the queue and is tried again", job_id)
 
     async def _list(self) -> None:
         self._events = [event.id for event in await events.published(self._stores.pool)]

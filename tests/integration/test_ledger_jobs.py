@@ -124,6 +124,40 @@ async def test_a_job_that_stumbles_is_tried_again(
     assert (await state(pool, job_id)).state == "done"
 
 
+async def test_a_job_whose_stumble_cannot_be_written_down_is_tried_again(
+    pool: asyncpg.Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, job_id = await draft(pool, arena(60))
+    real, calls = events.get, 0
+
+    async def away_once(pool: asyncpg.Pool, event_id: int) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise Unavailable("away")
+        return await real(pool, event_id)
+
+    async def away(*_: object, **__: object) -> None:
+        raise Unavailable("still away")
+
+    monkeypatch.setattr(events, "get", away_once)
+    monkeypatch.setattr(jobs, "stumble", away)
+    await worker.run(pool, settings, asyncio.Event(), drain=True)
+    assert (await state(pool, job_id)).state == "done"
+
+
+async def test_a_job_that_the_queue_has_lost_is_found(pool: asyncpg.Pool, settings: Settings) -> None:
+    _, job_id = await draft(pool, arena(60))
+    assert await jobs.queue_lost(pool) == []
+    await run_sql(pool, "UPDATE jobs SET state = 'running'")
+    await run_sql(pool, "DELETE FROM pgqueuer")  # as the queue does with what it takes for failed
+    assert await jobs.queue_lost(pool) == [job_id]
+    assert await jobs.queue_lost(pool) == []
+    await worker.run(pool, settings, asyncio.Event(), drain=True)
+    assert (await state(pool, job_id)).state == "done"
+    assert await jobs.queue_lost(pool) == []
+
+
 async def test_the_demo_is_made_once(pool: asyncpg.Pool, settings: Settings) -> None:
     made = await asyncio.gather(demo.make(settings), demo.make(settings))
     assert sorted(len(ids) for ids in made) == [0, 2]
