@@ -78,7 +78,7 @@ class Watch:
         self.syncing: asyncio.Task[None] | None = None
         self.looking: asyncio.Task[None] | None = None
         self.head = NOWHERE  # as of the check before
-        self.missed_checks = 0
+        self.missed_checks = 0  # since anything was heard: the log heals each, so that only silence tells
         self.verified_at = 0.0
 
     @property
@@ -174,10 +174,12 @@ class Feed:
                 if watch is None:
                     continue
                 if kind == b"smessage":
+                    watch.missed_checks = 0
                     if not watch.receive(decode(payload)):
                         self._resync(watch)
                 elif kind == b"ssubscribe":
                     self._attempt = 0
+                    watch.missed_checks = 0
                     watch.subscribed_on = run_id(connection)
                     self._resync(watch)
                 else:
@@ -206,7 +208,6 @@ class Feed:
             attempt += 1
         watch.buffer.clear()
         watch.live.set()
-        watch.missed_checks = 0
         watch.verified_at = asyncio.get_running_loop().time()
         watch.watcher.caught_up()
 
@@ -275,7 +276,6 @@ class Feed:
         else:
             # What was the head a check ago must have arrived by now.
             if watch.live.is_set() and watch.replica.position >= watch.head:
-                watch.missed_checks = 0
                 watch.verified_at = began
             elif watch.subscribed_on:
                 watch.missed_checks += 1

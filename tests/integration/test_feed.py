@@ -19,7 +19,7 @@ from seatmap.config import Settings
 from seatmap.connections import Redis
 from seatmap.embedded import Embedded
 from seatmap.keys import keys
-from seatmap.live.feed import Feed, Watch
+from seatmap.live.feed import MISSED_CHECKS_MAX, Feed, Watch
 from seatmap.model import Change, Position, Snapshot
 
 
@@ -113,6 +113,19 @@ async def test_a_lost_last_message_is_found_by_the_head_check(world: World, even
     assert world.watchers[event].checks - checks <= 3
     assert world.source.calls["snapshot"] == 1, "the log was enough"
     assert [change.seats for change in world.watchers[event].changes] == [{5: 1}]
+
+
+async def test_a_subscription_that_is_silent_is_made_anew(world: World, event: int) -> None:
+    """Rule 24. Each time the log heals the map, a check late: for ever, if nobody doubted the subscription."""
+    watch = await world.watch(event)
+    first = world.feed._reading
+    for seat in range(MISSED_CHECKS_MAX + 1):
+        assert world.feed._reading is first
+        await world.hold_unheard(event, seat)
+        await world.becomes_true(watch)
+    await until(lambda: world.feed._reading is not first and watch.live.is_set())
+    await world.hold(event, 9)
+    await world.becomes_true(watch)
 
 
 async def test_a_lost_message_is_read_again_as_soon_as_the_next_one_shows_the_hole(

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -104,6 +104,25 @@ async def test_the_rules_hold_for_a_batch_that_breaks_them(pool: asyncpg.Pool) -
     with pytest.raises(asyncpg.UniqueViolationError):
         await GroupCommit(pool)._book(event_id, [twin, twin])
     assert set(await active(pool, event_id)) == {1, 2, 3}
+
+
+async def test_two_events_that_are_given_the_same_ids_do_not_wait_for_each_other_in_a_circle(
+    pool: asyncpg.Pool,
+) -> None:
+    """Rule 15: the ids of a batch are inserted in order, whatever order they came in."""
+    events = [await make_event(pool, 64), await make_event(pool, 64)]
+    for _ in range(10):
+        ids = [uuid4() for _ in range(32)]
+        lists = zip(events, (ids, ids[::-1]), strict=True)
+        batches = [
+            [purchase(event, seat, order_id=order_id) for seat, order_id in enumerate(given)]
+            for event, given in lists
+        ]
+        commits = [GroupCommit(pool) for _ in events]
+        answers = await asyncio.gather(
+            *(commit.book(one) for commit, batch in zip(commits, batches, strict=True) for one in batch)
+        )
+        assert {answer.outcome for answer in answers} <= {"committed", "refused"}
 
 
 async def test_a_poisoned_order_fails_alone(pool: asyncpg.Pool) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -9,14 +10,18 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 from site_clients import Refusal, Site, make_event, until, visited_site
 
+from seatmap.booking.commands import Begin
 from seatmap.booking.desk import Desk
 from seatmap.checkout.stores import open_stores
 from seatmap.config import Settings
 from seatmap.embedded import Embedded
 from seatmap.errors import Unavailable
+from seatmap.ledger import orders
+from seatmap.ledger.instance import secret
 from seatmap.live.replica import Frame
 from seatmap.model import NOWHERE
 from seatmap.web import rooms
+from seatmap.web.visitor import Visitors
 
 MANY = 12  # more than the pool has connections
 
@@ -167,6 +172,26 @@ async def test_who_comes_back_with_nothing_costs_redis_nothing(
         await until(lambda: back.news())
         assert back.news()[-1]["seats"] == [1]
         assert len(asked) == 1
+
+
+# ---- no worker lives (rule 16) ----
+
+
+async def test_a_web_settles_what_is_undecided_without_a_worker(
+    quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms, "RESOLVE_SECONDS", 0.1)
+    event = await make_event(quick, 4)
+    async with visited_site(replace(quick, resolve_after_ms=50)) as site, open_stores(quick) as stores:
+        page = await site.page(event)
+        hold = await page.ask("hold", seats=[1])
+        visitor = Visitors(await secret(stores.pool)).read({"cookie": f"visitor={page.cookie}"}, https=False)
+        assert visitor
+        order_id = uuid4().hex
+        begun = await stores.desk.decide(event, Begin(visitor, hold["hold_id"], order_id, "00", (1,)))
+        assert begun.word == "BEGUN"
+        await until(lambda: page.mine and not page.mine["checkout"] and page.mine["seats"] == [1])
+        assert await orders.standing(stores.pool, UUID(order_id)) is None
 
 
 # ---- a process lets go of what nobody looks at ----
