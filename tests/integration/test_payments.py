@@ -7,17 +7,15 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
-from checkout_world import Shop, an_order, refused, stopped, until
+from checkout_world import Shop, an_order, refused, until
 from payment_world import CARD, Silent, Till, open_till
 
 from seatmap.booking.commands import Begin, Cancel, Hold, Take
-from seatmap.checkout import payment as payment_module
 from seatmap.checkout.payment import Cashier, _body, _visitor
 from seatmap.checkout.rebuild import rebuild
 from seatmap.checkout.reconcile import differences
 from seatmap.checkout.resolve import resolve
 from seatmap.config import Settings
-from seatmap.embedded import Embedded
 from seatmap.errors import Unavailable
 from seatmap.ledger import events, payments
 from seatmap.ledger.payments import Payment
@@ -254,24 +252,6 @@ async def test_a_late_payment_of_seats_that_were_sold_goes_back(till: Till) -> N
     assert await till.state(payment.id) == ("refunded", "cancelled", "refunded")
     await till.balanced()
     await till.agree()
-
-
-async def test_a_late_payment_while_redis_stays_away_goes_back(
-    settings: Settings, servers: Embedded, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Rule 14. It waits for Redis a while, since nobody else may have its seats yet."""
-    async with open_till(settings) as till:
-        payment = await ran_out(till, 3)
-        with stopped(servers):
-            await till.say(payment, "captured")
-            assert (await till.state(payment.id))[0] == "captured"
-            monkeypatch.setattr(payment_module, "LATE_PATIENCE_S", -1.0)
-            await till.cashier.reseat_late()
-            assert (await till.state(payment.id))[0] == "refund_due"
-        await till.shop.healed()
-        assert await till.cashier.send_refunds() == 1
-        await till.balanced()
-        await till.agree()
 
 
 async def test_a_late_payment_while_its_buyer_holds_other_seats(till: Till) -> None:
