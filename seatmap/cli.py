@@ -19,6 +19,7 @@ from rich.table import Table
 from seatmap import config, failpoints
 from seatmap.config import Settings
 from seatmap.errors import SeatmapError
+from seatmap.log import OneLine
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Seatmap: a real-time reserved-seating server."
@@ -51,9 +52,10 @@ def _settings(*, attached: bool = False) -> Iterator[Settings]:
 
 def _log(settings: Settings) -> None:
     handler: logging.Handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     if sys.stderr.isatty():
         handler = RichHandler(console=err, show_path=False)
+        handler.setFormatter(OneLine("%(message)s"))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     for noisy in ("pgqueuer", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,6 +1,7 @@
 """Passwords: which may be chosen, and their hashes, made where they do not hold up the loop."""
 
 import asyncio
+import string
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from seatmap.errors import Refused
 
@@ -18,8 +20,13 @@ WAITING_MAX = 20  # more would wait longer than people do, and hold 19 MiB each 
 
 T = TypeVar("T")
 
-# Of the length that is asked for anyway, the most common ones and their like.
-COMMON = frozenset(files(__package__).joinpath("common_passwords.txt").read_text().split())
+# The 30,000 that people chose most, and more of their kind that are as long as is asked for.
+COMMON = frozenset(FREQUENCY_LISTS["passwords"]) | frozenset(
+    files(__package__).joinpath("common_passwords.txt").read_text().split()
+)
+AROUND = string.digits + string.punctuation + " "  # what people put before and behind such a word
+AROUND_MAX = 6  # characters on each side; more of them are a secret of their own
+STEM_MIN = 4
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
@@ -33,8 +40,18 @@ def check_password(password: str, email: str) -> None:
         )
     plain = _normal(password).casefold()
     owned = {email.casefold(), email.partition("@")[0].casefold()}
-    if plain in COMMON or plain in owned or len(set(plain)) < 3:
+    if _is_common(plain) or plain in owned or len(set(plain)) < 3:
         raise Refused("password_refused")
+
+
+def _is_common(plain: str) -> bool:
+    """Whether it is one that people choose, or such a word with a year or an exclamation mark."""
+    if plain in COMMON:
+        return True
+    before = min(AROUND_MAX, len(plain) - len(plain.lstrip(AROUND)))
+    behind = min(AROUND_MAX, len(plain) - len(plain.rstrip(AROUND)))
+    stems = (plain[i : len(plain) - j] for i in range(before + 1) for j in range(behind + 1))
+    return any(len(stem) >= STEM_MIN and not stem.isdigit() and stem in COMMON for stem in stems)
 
 
 def hash_password(password: str) -> str:
