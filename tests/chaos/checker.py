@@ -186,6 +186,17 @@ def closed_is_closed(run: Run, final: Final) -> Iterator[str]:
             yield f"event {event} was cancelled and has {len(left)} active bookings"
 
 
+def alive(run: Run, final: Final) -> Iterator[str]:
+    """I12: once all is mended, people can hold, book, pay and give back."""
+    healed = run.phases.get("healed")
+    if healed is None:
+        return
+    done = {op.call.op for op in run.ops if op.call.t > healed and op.result == "ok"}
+    for op in ("hold", "book", "cancel", "release"):
+        if op not in done:
+            yield f"no {op} was carried out after the last fault"
+
+
 def quiet(run: Run) -> list[tuple[int, int]]:
     """The stretches between begin and end of the faults' phase, and after it, in which nothing was broken."""
     begin = run.phases.get("prologue", 0)
@@ -227,5 +238,6 @@ INVARIANTS: dict[str, Check] = {
     "I10 screens": screens.converge,
     "I11 money": money,
     "I12 settled in time": settled_in_time,
+    "I12 alive in the end": alive,
     "P7 closed is closed": closed_is_closed,
 }

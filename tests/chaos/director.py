@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ PROLOGUE_SECONDS = 6.0
 CALM_EVERY = 40  # faults, after which all has to heal before the next
 SETTLE_SECONDS = 10.0  # for every unknown outcome, once all is mended
 REST_SECONDS = 60.0  # for payments that come late, refunds and what the reconciler does
+ERROR = re.compile(r"\S+ \S+ (?:ERROR|CRITICAL) (.{,60})")
 REPAIRED = re.compile(r"(\d+) of (\d+) differing seats repaired")
 
 
@@ -53,6 +55,8 @@ class Outcome(Struct):
     counts: dict[str, int]
     calms: list[float] = field(default_factory=list)  # seconds until nothing was unknown, each time
     repaired_in_prologue: int = 0
+    errors_in_prologue: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)  # what was logged as such, and how often
     buying_seconds: float = 0.0
     trouble: list[str] = field(default_factory=list)  # what did not come in time
 
@@ -125,7 +129,7 @@ class Director:
         self._say = say
         shim = compile_shim(folder)
         if shim is None:
-            say("There is no cc here: Redis' clock is not pushed.")
+            say("There is no Linux with a C compiler here: Redis' clock is not pushed.")
         self._clock = shim is not None
         self._stage = Stage(folder, shim)
         self._swarm = Swarm(folder)
@@ -138,7 +142,7 @@ class Director:
         try:
             await self._stage.start()
             await self._start_swarm()
-            repaired = await self._prologue()
+            repaired, errors = await self._prologue()
             nemesis, seconds = await self._faults()
             await self._heal()
             final = await self._rest()
@@ -148,6 +152,8 @@ class Director:
                 self._swarm.said["counts"] | {"acked": self._swarm.said["acked"]},
                 self._calms,
                 repaired,
+                errors,
+                logged_errors(self._folder),
                 seconds,
                 [*self._trouble, *_missed(nemesis)],
             )
@@ -173,11 +179,11 @@ class Director:
         await self._swarm.start()
         await self._swarm.until(lambda: self._swarm.said["acked"] > 0, 60, "the first booking")
 
-    async def _prologue(self) -> int:
-        """Some seconds without a fault, in which the reconciler must find nothing to do."""
+    async def _prologue(self) -> tuple[int, dict[str, int]]:
+        """Some seconds without a fault, in which nothing must be repaired and nothing must go wrong."""
         self._phase("prologue")
         await asyncio.sleep(PROLOGUE_SECONDS)
-        return repaired(self._folder)
+        return repaired(self._folder), logged_errors(self._folder)
 
     async def _faults(self) -> tuple[Nemesis, float]:
         self._phase("faults")
@@ -292,6 +298,16 @@ def repaired(folder: Path) -> int:
     """How many seats the reconcilers say that they have corrected."""
     logs = [path.read_text(errors="replace") for path in folder.glob("worker*.log")]
     return sum(int(found[1]) for log in logs for found in REPAIRED.finditer(log))
+
+
+def logged_errors(folder: Path) -> dict[str, int]:
+    """What webs and workers logged as errors, by logger and beginning, and how often."""
+    found: Counter[str] = Counter()
+    for path in (*folder.glob("web*.log"), *folder.glob("worker*.log")):
+        for line in path.read_text(errors="replace").splitlines():
+            if match := ERROR.match(line):
+                found[match[1]] += 1
+    return dict(found)
 
 
 async def _admin_key(stage: Stage) -> str:

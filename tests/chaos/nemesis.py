@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -82,9 +83,9 @@ class Nemesis:
 
 
 def compile_shim(folder: Path) -> Path | None:
-    """The library that pushes Redis' clock; None where there is no C compiler."""
+    """The library that pushes Redis' clock; None where it cannot be had, which is said."""
     compiler = shutil.which("cc")
-    if compiler is None:
+    if compiler is None or sys.platform != "linux":
         return None
     library = folder / "clk.so"
     source = Path(__file__).parent / "clk.c"

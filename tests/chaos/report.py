@@ -65,6 +65,8 @@ def report(run: Run, outcome: Outcome, wanted: Wanted, *, faults_min: int, booki
         *_unknown(run, outcome),
         *_recovery(run, booked),
     ]
+    lines += ["", "Logged as errors by webs and workers:"]
+    lines += [f"  {count:6,} {text}" for text, count in Counter(outcome.errors).most_common(12)]
     lines += ["", "Seen along the way:", *_columns(sometimes(run, outcome)), "", "Invariants:"]
     for name, found in violations.items():
         lines.append(f"  {name:24} {'holds' if not found else f'{len(found)} VIOLATIONS'}")
@@ -76,6 +78,8 @@ def report(run: Run, outcome: Outcome, wanted: Wanted, *, faults_min: int, booki
         trouble += [f"never seen: {state}" for state in EXPECTED if not seen[state]]
     if outcome.repaired_in_prologue:
         trouble.append(f"the reconciler repaired {outcome.repaired_in_prologue} seats before any fault")
+    if outcome.errors_in_prologue:
+        trouble.append(f"errors were logged before any fault: {outcome.errors_in_prologue}")
     if faults < faults_min:
         trouble.append(f"only {faults} faults, at least {faults_min} are wanted: such a run proves little")
     if len(booked) < bookings_min:

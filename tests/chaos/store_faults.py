@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import struct
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -17,6 +18,7 @@ from tests.chaos.faults import Hands, Kind
 from tests.chaos.stage import Stage, ready
 
 COMMAND_SECONDS = 3.0
+CLOCK_SLACK_SECONDS = 10.0
 AOF = "appendonlydir"
 
 # ---- Redis ----
@@ -119,13 +121,17 @@ async def clock_back(hands: Hands) -> str:
 
 
 async def _push_clock(hands: Hands, seconds: float) -> str:
-    clock = hands.stage.clock
     _set_clock(hands.stage, seconds)
     try:
+        told = await _ask(hands, "TIME")
+        if told is not None and abs(int(told[0]) - time.time() - seconds) > CLOCK_SLACK_SECONDS:
+            raise RuntimeError(
+                f"Redis' clock was pushed by {seconds:g} s and says {told[0]}: the shim does not work"
+            )
         await hands.nap(0.5, 2.0)
     finally:
         _set_clock(hands.stage, 0)
-    return f"{clock.name} {seconds:+g} s"
+    return f"redis {seconds:+g} s"
 
 
 def _set_clock(stage: Stage, seconds: float) -> None:
@@ -143,17 +149,22 @@ async def _for_a_while(hands: Hands, name: str, bad: str, good: str) -> str:
 
 
 async def _say(hands: Hands, *words: Any) -> str:
-    """One command past every proxy, by a connection of its own."""
+    await _ask(hands, *words)
+    return "redis"
+
+
+async def _ask(hands: Hands, *words: Any) -> Any:
+    """One command past every proxy, by a connection of its own; None where no answer came."""
     path = str(hands.stage.places.valkey_socket)
     client = Redis(
         unix_socket_path=path, socket_timeout=COMMAND_SECONDS, socket_connect_timeout=COMMAND_SECONDS
     )
     try:
         with suppress(RedisError, OSError):
-            await client.execute_command(*words)  # type: ignore[no-untyped-call]
+            return await client.execute_command(*words)  # type: ignore[no-untyped-call]
+        return None
     finally:
         await client.aclose()
-    return "redis"
 
 
 async def _redis_again(stage: Stage, sign: signal.Signals) -> None:

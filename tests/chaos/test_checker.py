@@ -269,6 +269,10 @@ def unknown_for_long(story: Story) -> None:
     story.book(15_000, "bob", BOB, 2)
 
 
+def dead_in_the_end(story: Story) -> None:
+    story.add(Phase(540 * MS, "healed"))
+
+
 def booked_after_the_end(story: Story) -> None:
     story.ask(510, "event_cancel", "staff", event=PAID_EVENT)
     story.final.cancelled.add(PAID_EVENT)
@@ -312,6 +316,7 @@ def left_active_after_the_end(story: Story) -> None:
         (paid_back_twice, "I11"),
         (forgotten_by_us, "I11"),
         (unknown_for_long, "I12"),
+        (dead_in_the_end, "I12"),
         (booked_after_the_end, "P7"),
         (left_active_after_the_end, "P7"),
     ],
