@@ -16,7 +16,7 @@ from seatmap.model import Position
 from seatmap.protocol import heartbeat_frame
 
 YIELD_EVERY = 250  # writes between two turns for everybody else in the process
-LAG_SECONDS_MAX = 8.0
+LAG_SECONDS_MAX = 8.0  # the dead are gone in ten, with what it takes to notice and to end them
 AHEAD_SECONDS_MAX = 1.0  # that a screen which has seen more than the replica waits for it
 RETRY_SECONDS = 0.25  # until a lagging screen is looked at again when nothing else happens
 

@@ -5,6 +5,8 @@ the page says straight to its listener. `AsgiScreen` does the same through ASGI,
 """
 
 import asyncio
+import socket
+import struct
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -18,6 +20,7 @@ from seatmap.web import bounded
 from seatmap.web.incoming import Incoming, only_text
 from seatmap.web.limits import Bucket
 
+AT_ONCE = struct.pack("ii", 1, 0)  # for SO_LINGER: nothing is waited for
 UNSENT_BYTES_MAX = 1 << 20  # of private messages to a page that does not read; then it is cut off
 
 
@@ -82,9 +85,11 @@ class DirectScreen(asyncio.Protocol):
             self._write(websocket_text(text))
 
     def abort(self) -> None:
-        """End the connection at once; `close()` would wait for a flush that never comes."""
+        """End the connection at once, by a reset: the kernel would try to deliver the rest for a while yet."""
         self._unwritable = True
-        self._transport.abort()
+        if not self._transport.is_closing():
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+            self._transport.abort()
 
     def close(self, code: int = CloseCode.GOING_AWAY, reason: str = "") -> None:
         """Say goodbye, and end the connection when the page has said so too, or does not for long."""
@@ -93,7 +98,7 @@ class DirectScreen(asyncio.Protocol):
         self._write(self._reader().goodbye(code, reason))
         self._unwritable = True
         self.resume()
-        asyncio.get_running_loop().call_later(bounded.CLOSE_SECONDS, self._transport.abort)
+        asyncio.get_running_loop().call_later(bounded.CLOSE_SECONDS, self.abort)
 
     def shutdown(self) -> None:
         """As uvicorn asks of all connections when it ends."""
@@ -158,7 +163,7 @@ class DirectScreen(asyncio.Protocol):
     def pause_writing(self) -> None:
         if self._stall is None:
             loop = asyncio.get_running_loop()
-            self._stall = loop.call_later(bounded.STALL_SECONDS, self._transport.abort)
+            self._stall = loop.call_later(bounded.STALL_SECONDS, self.abort)
 
     def resume_writing(self) -> None:
         if self._stall is not None:
