@@ -8,6 +8,9 @@ books     orders a second, their holds included, in the same way
 dashboard what an open dashboard costs, at 1,000 changes a second
 export    100,000 orders as CSV, and the memory that it takes
 cancel    an event with 50,000 bookings: closed, told to its pages, owed back
+fanout    one change to 5,000 viewers beside a C loop; 200 a second; 1,000 a second to 10,000; 500 that never read
+memory    what an idle viewer costs; handshakes a second
+reconnect 10,000 viewers come back at once
 snapshot  a hall of 100,000 seats: its snapshot, making and opening it; importing a plan
 """
 
@@ -23,8 +26,10 @@ from rich.console import Console
 
 from loadtest import (
     bench_cancel,
+    bench_crowd,
     bench_dashboard,
     bench_export,
+    bench_fanout,
     bench_rates,
     bench_screens,
     bench_start,
@@ -44,6 +49,9 @@ BENCHES: dict[str, Callable[[Site, Rounds], Coroutine[Any, Any, None]]] = {
     "dashboard": bench_dashboard.dashboard,
     "export": bench_export.export,
     "cancel": bench_cancel.cancel,
+    "fanout": bench_fanout.fanout,
+    "memory": bench_crowd.memory,
+    "reconnect": bench_crowd.reconnect,
     "snapshot": bench_start.snapshot,
 }
 # The same work, in the same run, on what people would build or take instead.
