@@ -21,7 +21,7 @@ function describe(entry) {
     id: entry.id,
     at: eventDate(entry.at),
     who: entry.user || "Seatmap itself",
-    what: spoken(`${entry.object} ${entry.verb}`),
+    what: `${spoken(entry.object).replace("Api", "API")}: ${spoken(entry.verb).toLowerCase()}`,
     event: entry.event_id ? `Event ${entry.event_id}` : "",
     eventAddress: entry.event_id ? `/admin/events/${entry.event_id}` : "",
     order: entry.order_id ? shortReference(entry.order_id) : "",

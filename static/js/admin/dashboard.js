@@ -1,7 +1,7 @@
 // The live dashboard of one event: numbers once a second, the map as it happens, and what staff may do at once.
 
 import Alpine from "/static/vendor/alpine-csp.js"
-import { request, send } from "../api.js"
+import { request } from "../api.js"
 import { count, eventDate, money, plural } from "../format.js"
 import { announce, toast, toasts } from "../toasts.js"
 import { throttled } from "../throttle.js"
@@ -9,6 +9,7 @@ import { confirm } from "./confirm.js"
 import { mountMap } from "./dashboard-map.js"
 import { enter, may } from "./frame.js"
 import { BANDS } from "./heat.js"
+import { send } from "./send.js"
 import { Trend } from "./trend.js"
 import { Watch } from "./watch.js"
 import { eventState, spoken } from "./words.js"

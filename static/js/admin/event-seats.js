@@ -1,11 +1,12 @@
 // The editor's map: seats are chosen on it, and then get another category or go on or off sale. A part of the event
 // page's component: methods only.
 
-import { request, send } from "../api.js"
+import { request } from "../api.js"
 import { plural } from "../format.js"
 import { toast } from "../toasts.js"
 import { planOf, seatsOf } from "./event-map.js"
 import { PlanMap } from "./plan-map.js"
+import { send } from "./send.js"
 
 const SHOWN_REFUSALS = 12
 const REASONS = {

@@ -1,7 +1,7 @@
 // One event: its fields, its states, and its map to work on.
 
 import Alpine from "/static/vendor/alpine-csp.js"
-import { request, send } from "../api.js"
+import { request } from "../api.js"
 import { eventDate, money, plural } from "../format.js"
 import { toast, toasts } from "../toasts.js"
 import { zones } from "../zoned.js"
@@ -9,6 +9,7 @@ import { confirm } from "./confirm.js"
 import { changesOf, formOf, newCategory } from "./event-form.js"
 import { seatWork } from "./event-seats.js"
 import { enter, may } from "./frame.js"
+import { send } from "./send.js"
 import { eventState, jobProgress } from "./words.js"
 
 const POLL_MS = 3000

@@ -1,11 +1,11 @@
 // The list of events: which there are, in which state, how they sell.
 
 import Alpine from "/static/vendor/alpine-csp.js"
-import { send } from "../api.js"
 import { count, eventDate } from "../format.js"
 import { toast, toasts } from "../toasts.js"
 import { enter, may } from "./frame.js"
 import { listPanel } from "./list.js"
+import { send } from "./send.js"
 import { eventState } from "./words.js"
 
 const POLL_MS = 4000

@@ -6,7 +6,9 @@ import { getMe } from "../api.js"
 const PAGES = [
   ["events", "Events", "/admin", "viewer"],
   ["orders", "Orders", "/admin/orders", "viewer"],
+  ["sales", "Sales", "/admin/sales", "viewer"],
   ["users", "Users", "/admin/users", "admin"],
+  ["keys", "API keys", "/admin/keys", "admin"],
   ["jobs", "Jobs", "/admin/jobs", "viewer"],
   ["audit", "Audit", "/admin/audit", "viewer"],
   ["settings", "Settings", "/admin/settings", "viewer"],

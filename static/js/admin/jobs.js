@@ -1,11 +1,11 @@
 // Background work: how far it is, and what failed for good.
 
 import Alpine from "/static/vendor/alpine-csp.js"
-import { send } from "../api.js"
 import { eventDate, plural } from "../format.js"
 import { toast, toasts } from "../toasts.js"
 import { enter, may } from "./frame.js"
 import { listPanel } from "./list.js"
+import { send } from "./send.js"
 import { jobProgress, jobState, spoken } from "./words.js"
 
 const POLL_MS = 2000

@@ -1,7 +1,7 @@
 // A new event: from a plan that is there, or from rows and columns.
 
 import Alpine from "/static/vendor/alpine-csp.js"
-import { request, send } from "../api.js"
+import { request } from "../api.js"
 import { count, plural } from "../format.js"
 import { toasts } from "../toasts.js"
 import { ownZone, zones } from "../zoned.js"
@@ -9,6 +9,7 @@ import { readTime } from "./event-form.js"
 import { enter } from "./frame.js"
 import { gridPlan } from "./grid-plan.js"
 import { PlanMap } from "./plan-map.js"
+import { send } from "./send.js"
 
 const SIDE_MAX = 400
 const PREVIEW_MAX = 20_000

@@ -1,12 +1,12 @@
 // Moving an order's seats on the map: a seat of the order is picked, then the free seat that it becomes. A part of
 // the order page's component: methods only.
 
-import { send } from "../api.js"
 import { plural } from "../format.js"
 import { AVAILABLE } from "../store.js"
 import { toast } from "../toasts.js"
 import { planOf, seatsOf } from "./event-map.js"
 import { PlanMap } from "./plan-map.js"
+import { send } from "./send.js"
 
 let map = null // never Alpine's
 let targets = new Map() // old seat → new seat

@@ -1,14 +1,15 @@
 // One order: who, which seats, what was paid, what happened; and what the box office can do about it.
 
 import Alpine from "/static/vendor/alpine-csp.js"
-import { request, send } from "../api.js"
+import { request } from "../api.js"
 import { eventDate, money, plural } from "../format.js"
 import { shortReference } from "../ids.js"
 import { toast, toasts } from "../toasts.js"
 import { confirm } from "./confirm.js"
 import { enter, may } from "./frame.js"
 import { reseatWork } from "./order-reseat.js"
-import { detailsText, orderState, PAYMENTS, paymentWord, spoken } from "./words.js"
+import { send } from "./send.js"
+import { detailsText, orderState, PAYMENTS, paymentWord, REFUNDS, spoken } from "./words.js"
 
 const POLL_MS = 4000
 
@@ -88,6 +89,20 @@ Alpine.data("order", () => ({
     if (sure) await this.act("cancel", { reason: sure.reason }, "The order is cancelled.")
   },
 
+  async retryPayment() {
+    const sure = await confirm({ title: "Try it again?", text: this.shown.stuckText, action: "Try again", keep: "Leave it" })
+    if (sure) await this.act("retry-payment", undefined, "It was tried again.")
+  },
+
+  async payOut() {
+    const refunds = this.order.payments.flatMap((payment) => payment.refunds).filter(({ status }) => status === "by_hand")
+    const sure = await confirm({
+      title: `Was ${this.shown.toPayOut} handed out?`, text: "The log says that you gave the money back. This cannot be undone.",
+      action: "It was handed out", keep: "Not yet",
+    })
+    if (sure) await this.act("pay-out", { refunds: refunds.map(({ id: refund }) => refund) }, `${this.shown.toPayOut} handed out.`)
+  },
+
   async refund() {
     const seats = [...this.marked]
     const labels = this.order.seats.filter(({ seat }) => seats.includes(seat)).map(({ label }) => label).join("; ")
@@ -148,15 +163,56 @@ function describe(order) {
     seats: order.seats.map(({ seat, label, category, price, status }) => ({
       seat, label, category, price: amount(price), active: status !== "cancelled", look: status === "cancelled" ? "is-cancelled" : "", state: orderState(status)[0],
     })),
-    payments: (order.payments ?? []).map((payment) => ({
-      id: payment.id,
-      provider: PAYMENTS[payment.provider] ?? spoken(payment.provider),
-      status: spoken(payment.status),
-      amount: money(payment.amount, payment.currency),
-      at: eventDate(payment.updated_at),
-    })),
+    stuck: order.stuck,
+    stuckText: stuckText(order),
+    toPayOut: order.to_pay_out ? amount(order.to_pay_out) : "",
+    payments: (order.payments ?? []).flatMap(paymentRows),
     history: (order.history ?? []).map((entry, index) => ({
-      index, at: eventDate(entry.at), who: entry.who || "Seatmap itself", what: spoken(entry.what), details: detailsText(entry.details),
+      index, at: eventDate(entry.at), who: entry.who || "Seatmap itself", what: spoken(entry.what), details: detailsText(withLabels(entry.details, order)),
     })),
   }
+}
+
+// A payment, and under it what goes back of it.
+function paymentRows(payment) {
+  const amount = (minor) => money(minor, payment.currency)
+  const rows = [{
+    key: `payment ${payment.id}`,
+    look: "",
+    what: PAYMENTS[payment.provider] ?? spoken(payment.provider),
+    status: payment.received === null || payment.refunds.length ? spoken(payment.status) : `Stuck: ${money(payment.received, payment.received_currency)} came`,
+    amount: amount(payment.amount),
+    at: eventDate(payment.updated_at),
+  }]
+  return rows.concat(payment.refunds.map((refund) => ({
+    key: `refund ${refund.id}`,
+    look: "is-refund",
+    what: "Refund",
+    status: refund.paid_out_by ? `Handed out by ${refund.paid_out_by}` : REFUNDS[refund.status] ?? spoken(refund.status),
+    amount: amount(-refund.amount),
+    at: eventDate(refund.paid_out_at ?? refund.updated_at),
+  })))
+}
+
+function stuckText({ payments = [] }) {
+  const wrong = payments.find(({ status, received, refunds }) => status === "stuck" && received !== null && refunds.length === 0)
+  if (wrong) {
+    const [came, wanted] = [money(wrong.received, wrong.received_currency), money(wrong.amount, wrong.currency)]
+    return `${came} came where ${wanted} was to be paid. Trying again gives back what came and cancels the order.`
+  }
+  if (payments.some(({ refunds }) => refunds.some(({ status }) => status === "failed"))) {
+    return "The payment provider refused to pay it back. Trying again asks once more for the same refund, so it cannot be paid twice."
+  }
+  return "It has been waiting for longer than it should. Trying again does at once what is tried by itself all the time, and says what does not answer."
+}
+
+// The log knows seats by their numbers, people by their labels.
+function withLabels(details, { seats }) {
+  if (!details?.seats) return details
+  const labels = new Map(seats.map(({ seat, label }) => [String(seat), label]))
+  const label = (seat) => labels.get(String(seat)) ?? seat
+  const told = Array.isArray(details.seats)
+    ? details.seats.map(label)
+    : Object.entries(details.seats).map(([old, now]) => `${label(old)} → ${label(now)}`)
+  return { ...details, seats: told.join("; ") || undefined }
 }

@@ -44,6 +44,13 @@ function describe(order) {
     state,
     look,
     payment: paymentWord(order.payment_status),
+    needs: needs(order),
     total: money(order.total, order.currency),
   }
+}
+
+// What a person has to do about its money.
+function needs(order) {
+  if (order.stuck) return "Stuck"
+  return order.to_pay_out ? `${money(order.to_pay_out, order.currency)} to be handed out` : ""
 }

@@ -1,11 +1,11 @@
 // Accounts and their roles.
 
 import Alpine from "/static/vendor/alpine-csp.js"
-import { send } from "../api.js"
 import { toast, toasts } from "../toasts.js"
 import { confirm } from "./confirm.js"
 import { enter, may, ROLE_WORDS } from "./frame.js"
 import { listPanel } from "./list.js"
+import { send } from "./send.js"
 
 const entered = enter("users")
 let me = null

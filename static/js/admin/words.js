@@ -24,6 +24,14 @@ export const PAYMENTS = {
   test_card: "Test card",
 }
 
+export const REFUNDS = {
+  due: "On its way",
+  sent: "On its way",
+  by_hand: "To be handed out",
+  done: "Paid back",
+  failed: "Refused by the provider",
+}
+
 export const paymentWord = (status) => (status === "none" ? "Nothing to pay" : spoken(status))
 
 export const jobState = (state) =>
@@ -43,7 +51,7 @@ export function spoken(word) {
 // {seats: [1, 2], reason: "rain"} → "seats: 1, 2 · reason: rain"
 export function detailsText(details) {
   if (typeof details !== "object" || details === null) return details ? String(details) : ""
-  return Object.entries(details).map(([name, value]) => `${name.replaceAll("_", " ")}: ${valueText(value)}`).join(" · ")
+  return Object.entries(details).filter(([, value]) => value !== undefined && value !== "").map(([name, value]) => `${name.replaceAll("_", " ")}: ${valueText(value)}`).join(" · ")
 }
 
 function valueText(value) {
