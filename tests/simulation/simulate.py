@@ -21,6 +21,7 @@ from tests.simulation.run_context import Run
 from tests.simulation.site import CARD, Lost, Site, ask, simulated
 
 SEATS = 10
+COLORS = ("#112233", "")
 BLOCKED = 9
 FAULTS_S = 10.0
 SETTLED_S = 10.0  # until every unknown order is decided, once all is well again
@@ -56,7 +57,7 @@ def _play(run: Run, real: RealServer) -> None:
     loop = run.loop
     try:
         redis, postgres = RedisWorld(run, real), PostgresWorld(run)
-        _make_event(run, postgres.database)
+        make_event(run, postgres.database)
         watch = CommitWatch(run, postgres.database)
         postgres.asked = watch.asked
         site = Site(run, redis, postgres)
@@ -126,7 +127,8 @@ def _is_quiet(site: Site, crowd: Crowd) -> bool:
     )
 
 
-def _make_event(run: Run, database: Database) -> None:
+def make_event(run: Run, database: Database, *, seats: int = SEATS, blocked: int = BLOCKED) -> None:
+    """A published event, as `tests/integration/ledger_world.py` makes it."""
     names = ("front", "back")
     database.tables["events"][EVENT] = {
         "id": EVENT,
@@ -141,7 +143,7 @@ def _make_event(run: Run, database: Database) -> None:
         "seq": 0,
         "plan_id": 1,
         "plan_version": 1,
-        "seat_count": SEATS,
+        "seat_count": seats,
         "currency": "EUR",
         "seats_per_visitor": run.rng.choice((4, 6)),
         "on_sale_from": None,
@@ -154,10 +156,10 @@ def _make_event(run: Run, database: Database) -> None:
         "deleted_at": None,
     }
     for number, name in enumerate(names):
-        category = {"id": number + 1, "event_id": EVENT, "name": name, "price": PRICES[number], "color": ""}
-        database.tables["categories"][number + 1] = category | {"position": number}
-    for seat in range(SEATS):
-        status = "blocked" if seat == BLOCKED else "available"
+        category = {"id": number + 1, "event_id": EVENT, "name": name, "price": PRICES[number]}
+        database.tables["categories"][number + 1] = category | {"color": COLORS[number], "position": number}
+    for seat in range(seats):
+        status = "blocked" if seat == blocked else "available"
         row = {
             "event_id": EVENT,
             "index": seat,
