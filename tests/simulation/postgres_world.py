@@ -20,7 +20,7 @@ from tests.simulation.loop import Process, current
 from tests.simulation.postgres_model import Database, Record, Row, Transaction
 from tests.simulation.probing import Prober
 from tests.simulation.run_context import Run
-from tests.simulation.statements import handler_of
+from tests.simulation.statements import handler_of, normalized
 
 ADVISORY = {
     "SELECT pg_try_advisory_lock($1)": "try",
@@ -259,7 +259,7 @@ class Connection:
         except asyncpg.PostgresError as error:
             rows = error
         except Exception as error:
-            run.broken(f"the model of Postgres failed: {error!r} in {sql} {args}")
+            run.broken(f"the model of Postgres failed: {error}" + f" in {normalized(sql)} {args}")
             raise
         self.world.asked(sql, args, rows)
         if run.chance(run.weather.lost) or not self.owner.alive or self.closed:

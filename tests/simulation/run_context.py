@@ -82,7 +82,7 @@ class Run:
     def broken(self, promise: str) -> None:
         """A promise was seen broken; the run goes on, and fails."""
         self.trace("VIOLATION", promise)
-        if not self.loop.ending:
+        if not self.loop.ending and promise not in self.violations:
             self.violations.append(promise)
 
     def chance(self, probability: float) -> bool:

@@ -214,6 +214,10 @@ async def _work_jobs(
         await asyncio.sleep(JOB_S)
 
 
+async def _nothing_lost(_: Pool) -> list[int]:
+    return []
+
+
 async def _never(*_: Any) -> None:
     """What happens once a day does not happen in half a minute."""
     await asyncio.Event().wait()
@@ -240,6 +244,7 @@ def simulated(run: Run) -> Iterator[None]:
         mock.patch.object(test_card, "uuid4", ids),
         mock.patch.object(jobs, "_queue", _queue),
         mock.patch.object(worker_run, "jobs", SimpleNamespace(run=_work_jobs)),
+        mock.patch.object(worker_run, "queue_lost", _nothing_lost),
         mock.patch.object(worker_run, "schedule", SimpleNamespace(serve=_never)),
     ):
         yield
