@@ -7,28 +7,30 @@ export class Grid {
   #cell
   #starts // cell → where its points begin in #items; one more entry than cells
 
-  constructor(x, y, box, cell) {
+  // `without`: points that are not to be found
+  constructor(x, y, box, cell, without = new Set()) {
     this.#x = x
     this.#y = y
     this.#box = box
     this.#cell = cell
     this.columns = Math.floor((box.right - box.left) / cell) + 1
     this.lines = Math.floor((box.bottom - box.top) / cell) + 1
-    this.#build()
+    this.#build(without)
   }
 
-  #build() {
+  #build(without) {
     const cells = new Uint32Array(this.#x.length)
     this.#starts = new Uint32Array(this.columns * this.lines + 1)
     for (let i = 0; i < cells.length; i++) {
+      if (without.has(i)) continue
       cells[i] = this.#line(this.#y[i]) * this.columns + this.#column(this.#x[i])
       this.#starts[cells[i] + 1]++
     }
     for (let cell = 1; cell < this.#starts.length; cell++) this.#starts[cell] += this.#starts[cell - 1]
 
     const next = this.#starts.slice()
-    this.items = new Uint32Array(cells.length)
-    for (let i = 0; i < cells.length; i++) this.items[next[cells[i]]++] = i
+    this.items = new Uint32Array(cells.length - without.size)
+    for (let i = 0; i < cells.length; i++) if (!without.has(i)) this.items[next[cells[i]]++] = i
   }
 
   #column(x) {

@@ -1,12 +1,15 @@
 // The seats' canvas: copies sprites into one pixel buffer, so that a full draw costs by the pixels of the screen
 // and not by the number of seats; then repaints only what changed.
 
+import { isKept, SIGN } from "./accessible.js"
 import { AVAILABLE } from "./store.js"
 import { SEAT } from "./venue.js"
-import { Sprites } from "./map-sprites.js"
+import { KEPT, Sprites } from "./map-sprites.js"
 
 const PATCH_MAX = 200 // more changes than this are put on the screen in one piece
 const NUMBER_FROM = 17 // CSS pixels: larger seats show their number
+
+const sign = new Path2D(SIGN)
 
 export class SeatLayer {
   #canvas
@@ -122,7 +125,8 @@ export class SeatLayer {
     const toX = Math.min(edge, width - left)
     const fromY = Math.max(0, -top)
     const toY = Math.min(edge, height - top)
-    const offset = this.#sprites.offset(this.#venue.category[seat], this.#store.view[seat])
+    const look = this.#store.view[seat]
+    const offset = this.#sprites.offset(this.#venue.category[seat], isKept(this.#venue, seat, look) ? KEPT : look)
     for (let y = fromY; y < toY; y++) {
       let to = (top + y) * width + left + fromX
       for (let from = offset + y * edge + fromX, end = offset + y * edge + toX; from < end; from++, to++) {
@@ -142,9 +146,12 @@ export class SeatLayer {
   }
 
   #number(seat) {
-    if (this.#store.view[seat] !== AVAILABLE) return
+    const look = this.#store.view[seat]
+    if (isKept(this.#venue, seat, look)) return this.#sign(seat, this.palette.ink)
+    if (look !== AVAILABLE) return
     const { category, numbers, x, y } = this.#venue
     if (!this.shown.has(category[seat])) return
+    if (this.#venue.accessible.has(seat)) return this.#sign(seat, this.palette.numbers[category[seat]])
     const factor = this.#factor
     const text = numbers[seat]
     const fit = text.length > 3 ? 3 / text.length : 1
@@ -154,5 +161,21 @@ export class SeatLayer {
     pen.textBaseline = "middle"
     pen.fillStyle = this.palette.numbers[category[seat]]
     pen.fillText(text, x[seat] * factor + this.#view.x * this.#ratio, y[seat] * factor + this.#view.y * this.#ratio + 0.5)
+  }
+
+  // In place of the number of a wheelchair place.
+  #sign(seat, color) {
+    const factor = this.#factor
+    const scale = (SEAT * factor * 0.72) / 16
+    const pen = this.#pen
+    pen.save()
+    pen.translate(this.#venue.x[seat] * factor + this.#view.x * this.#ratio, this.#venue.y[seat] * factor + this.#view.y * this.#ratio)
+    pen.scale(scale, scale)
+    pen.translate(-7.6, -8.1)
+    pen.strokeStyle = color
+    pen.lineWidth = 1.7
+    pen.lineCap = pen.lineJoin = "round"
+    pen.stroke(sign)
+    pen.restore()
   }
 }

@@ -2,6 +2,9 @@
 
 import { AVAILABLE, BLOCKED, BOOKED, HELD, LOOKS, MINE, PENDING } from "./store.js"
 
+export const KEPT = LOOKS // a wheelchair place that is kept for who needs it: one picture more than there are looks
+
+const PICTURES = LOOKS + 1
 const PADDING = 2 // device pixels around a seat, for the larger look of mine
 const SQUARES_BELOW = 5 // device pixels: smaller seats are plain squares
 const HATCH_FROM = 7
@@ -20,20 +23,20 @@ export class Sprites {
 
   // Where the picture begins in `pixels`: edge × edge of them.
   offset(category, look) {
-    return (category * LOOKS + look) * this.edge * this.edge
+    return (category * PICTURES + look) * this.edge * this.edge
   }
 
   #draw(palette, shown) {
     const { edge, padding } = this
     const canvas = document.createElement("canvas")
     canvas.width = edge
-    canvas.height = edge * palette.seats.length * LOOKS
+    canvas.height = edge * palette.seats.length * PICTURES
     const pen = canvas.getContext("2d", { willReadFrequently: true })
     palette.seats.forEach((color, category) => {
-      for (let look = 0; look < LOOKS; look++) {
+      for (let look = 0; look < PICTURES; look++) {
         pen.save()
-        pen.translate(padding, (category * LOOKS + look) * edge + padding)
-        const dim = shown.has(category) || look >= MINE ? 1 : DIMMED
+        pen.translate(padding, (category * PICTURES + look) * edge + padding)
+        const dim = shown.has(category) || look === MINE || look === PENDING ? 1 : DIMMED
         if (this.plain) this.#square(pen, look, color, palette, dim)
         else this.#seat(pen, look, color, palette, dim)
         pen.restore()
@@ -43,9 +46,9 @@ export class Sprites {
   }
 
   #square(pen, look, color, palette, dim) {
-    const strength = { [AVAILABLE]: 1, [HELD]: 0.45, [BOOKED]: 0.4, [BLOCKED]: 0.2, [MINE]: 1, [PENDING]: 0.6 }
+    const strength = { [AVAILABLE]: 1, [HELD]: 0.45, [BOOKED]: 0.4, [BLOCKED]: 0.2, [MINE]: 1, [PENDING]: 0.6, [KEPT]: 0.3 }
     pen.globalAlpha = strength[look] * dim
-    pen.fillStyle = look >= MINE ? palette.mine : look === BOOKED || look === BLOCKED ? palette.sold : color
+    pen.fillStyle = look === MINE || look === PENDING ? palette.mine : look === AVAILABLE || look === HELD ? color : palette.sold
     pen.fillRect(0, 0, this.size, this.size)
   }
 
@@ -57,6 +60,7 @@ export class Sprites {
       case BLOCKED: return this.#blocked(pen, palette.sold)
       case MINE: return this.#mine(pen, palette)
       case PENDING: return this.#pending(pen, palette)
+      case KEPT: return this.#kept(pen, palette.sold)
     }
   }
 
@@ -108,6 +112,14 @@ export class Sprites {
     pen.lineTo(far, far)
     pen.moveTo(far, near)
     pen.lineTo(near, far)
+    pen.stroke()
+  }
+
+  #kept(pen, color) {
+    const width = Math.max(1, this.size * 0.09)
+    pen.strokeStyle = color
+    pen.lineWidth = width
+    this.#outline(pen, width / 2)
     pen.stroke()
   }
 

@@ -1,6 +1,7 @@
 // The ring around the seat under the mouse, and the words beside it. Moved over the map, so that pointing at seats
 // never draws the canvas. For eyes only: the grid says the same to screen readers.
 
+import { accessibleWords } from "./accessible.js"
 import { money } from "./format.js"
 import { AVAILABLE, MINE, WORDS } from "./store.js"
 import { SEAT } from "./venue.js"
@@ -63,7 +64,9 @@ export class Tooltip {
 function buyersWords({ venue, view }, seat) {
   const look = view[seat]
   const price = `${venue.categoryName(seat)} · ${money(venue.price(seat), venue.currency)}`
-  const text = look === AVAILABLE ? price : look === MINE ? `${price} · yours` : capitalised(WORDS[look])
+  const state = look === AVAILABLE ? price : look === MINE ? `${price} · yours` : capitalised(WORDS[look])
+  const place = accessibleWords(venue, seat, look)
+  const text = !place ? state : look === AVAILABLE || look === MINE ? `${state} · ${place}` : capitalised(place)
   return { text, active: look === AVAILABLE || look === MINE }
 }
 

@@ -1,6 +1,7 @@
 // "Choose from a list": section, then row, then seats, as plain buttons. The first way for screen readers, and a
 // good one for everybody else.
 
+import { accessibleWords } from "./accessible.js"
 import { money, plural, priceRange } from "./format.js"
 import { tonesOf } from "./map-palette.js"
 import { AVAILABLE, MINE } from "./store.js"
@@ -117,7 +118,7 @@ function describeSeat(seat) {
   return {
     index: seat,
     number: venue.numbers[seat],
-    label: `${venue.label(seat)}, ${venue.categoryName(seat)}, ${price}`,
+    label: [venue.label(seat), venue.categoryName(seat), price, accessibleWords(venue, seat, look)].filter(Boolean).join(", "),
     price,
     chosen: look >= MINE,
     disabled: look !== AVAILABLE && look < MINE,

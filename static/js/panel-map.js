@@ -14,12 +14,14 @@ const COUNTS_MS = 250
 // `shared` gets the map, for the other panels and for tests.
 export const mapPanel = (visit, shared) => () => ({
   categories: [],
+  hasAccessible: false,
   listOpen: false,
 
   async init() {
     const session = await visit.catch(() => null)
     if (!session) return
     this.showCategories(session)
+    this.hasAccessible = session.venue.accessible.size > 0
     this.mountMap(session)
     session.addEventListener("seats", throttled(COUNTS_MS, () => this.countCategories(session.store)))
   },
@@ -37,8 +39,9 @@ export const mapPanel = (visit, shared) => () => ({
 
   showCategories({ venue }) {
     const tones = tonesOf(venue.categories)
+    const used = new Set(venue.category.filter((_, seat) => !venue.removed.has(seat)))
     this.categories = venue.categories.map(({ name, price }, index) => ({
-      index, name, price: money(price, venue.currency), left: "", soldOut: false, shown: true,
+      index, name, price: money(price, venue.currency), left: "", soldOut: false, shown: true, used: used.has(index),
       swatch: `swatch tone-${tones[index]}`,
     }))
   },

@@ -1,9 +1,10 @@
 // Keyboard and screen reader on the map: a real ARIA grid over the canvas, of which only the row in use is in the
 // document. The focused cell lies on its seat and is the focus ring.
 
+import { accessibleWords } from "./accessible.js"
+import { money } from "./format.js"
 import { AVAILABLE, MINE, WORDS } from "./store.js"
 import { PITCH, SEAT } from "./venue.js"
-import { money } from "./format.js"
 
 const TARGET_PX = 24
 const LOOK_AROUND = 9 // row pitches that the up and down keys search
@@ -52,7 +53,7 @@ export class SeatGrid {
 
   // Where a key leads from here; null for keys that mean nothing here.
   #neighbour(key, withControl) {
-    const { rows, seatCount } = this.#venue
+    const { rows } = this.#venue
     const { first, count } = rows[this.#row]
     const last = first + count - 1
     switch (key) {
@@ -60,8 +61,8 @@ export class SeatGrid {
       case "ArrowLeft": return Math.max(first, this.#seat - 1)
       case "ArrowUp": return this.#vertical(-1)
       case "ArrowDown": return this.#vertical(1)
-      case "Home": return withControl ? 0 : first
-      case "End": return withControl ? seatCount - 1 : last
+      case "Home": return withControl ? rows[0].first : first
+      case "End": return withControl ? rows.at(-1).first + rows.at(-1).count - 1 : last
       case "PageUp": return this.#otherSection(-1)
       case "PageDown": return this.#otherSection(1)
       case "n": return this.#nextAvailable()
@@ -140,7 +141,8 @@ export class SeatGrid {
       const seat = first + column
       const look = this.#store.view[seat]
       const price = money(this.#venue.price(seat), this.#venue.currency)
-      cell.setAttribute("aria-label", `${this.#venue.label(seat)}, ${this.#venue.categoryName(seat)}, ${price}, ${this.#words[look]}`)
+      const words = [this.#venue.label(seat), this.#venue.categoryName(seat), price, this.#words[look], accessibleWords(this.#venue, seat, look)]
+      cell.setAttribute("aria-label", words.filter(Boolean).join(", "))
       cell.setAttribute("aria-selected", look >= MINE)
       cell.setAttribute("aria-disabled", look !== AVAILABLE && look < MINE)
     })

@@ -12,7 +12,8 @@ import { uuid7 } from "./ids.js"
 import { LOST_SENTENCES } from "./lost.js"
 import { PendingOrder } from "./pending-order.js"
 import { comparePositions, HEARTBEAT } from "./protocol.js"
-import { AVAILABLE, BLOCKED, BOOKED, MINE, PENDING, SeatStore } from "./store.js"
+import { whyNot } from "./seat-words.js"
+import { AVAILABLE, PENDING, SeatStore } from "./store.js"
 import { afterClosing, untilOnSale } from "./until-on-sale.js"
 import { Venue } from "./venue.js"
 
@@ -55,6 +56,7 @@ export class Session extends EventTarget {
     this.limit = event.seats_per_visitor
     this.venue = venue
     venue.reprice(event.categories, event.fee_per_seat)
+    venue.timezone = event.timezone
     this.store = new SeatStore(venue)
     this.store.onChange(() => this.#tell("seats"))
     this.#pendingOrder = new PendingOrder(event.id)
@@ -84,12 +86,8 @@ export class Session extends EventTarget {
     const look = this.store.view[seat]
     if (this.booking || this.hold.checkoutSeats.includes(seat)) return this.#notice("Your order is being booked; one moment.")
     if (this.hold.seats.includes(seat)) return this.release([seat])
-    const label = this.venue.label(seat)
-    if (look === MINE) return this.#notice(`${label} is booked already, by you.`)
     if (look === PENDING) return
-    if (look === BOOKED) return this.#notice(`${label} is sold.`)
-    if (look === BLOCKED) return this.#notice(`${label} is not for sale.`)
-    if (look !== AVAILABLE) return this.#notice(`${label} is held by somebody else.`)
+    if (look !== AVAILABLE) return this.#notice(whyNot(this.venue, seat, look))
     return this.take([seat])
   }
 

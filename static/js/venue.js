@@ -14,7 +14,8 @@ export class Venue {
     this.name = plan.name
     this.currency = plan.currency
     this.sections = plan.sections
-    this.rows = plan.rows
+    this.removed = new Set(plan.removed)
+    this.rows = rowsOf(plan, this.removed)
     this.numbers = plan.numbers
     this.categories = plan.categories
     this.seatCount = plan.x.length
@@ -24,11 +25,14 @@ export class Venue {
     this.y = Float32Array.from(plan.y, (value) => value * scale)
     this.category = Uint8Array.from(plan.category)
     this.breaks = new Set(plan.breaks)
+    this.accessible = new Set(plan.accessible)
+    this.keptUntil = plan.accessible_until ? Date.parse(plan.accessible_until) : 0
+    this.timezone = "" // the event's, once somebody says it
     this.shapes = plan.shapes.map((shape) => ({ ...shape, points: shape.points.map((value) => value * scale) }))
 
     this.#indexRows()
     this.box = this.#boundingBox()
-    this.grid = new Grid(this.x, this.y, this.box, PITCH * 4)
+    this.grid = new Grid(this.x, this.y, this.box, PITCH * 4, this.removed)
   }
 
   #indexRows() {
@@ -48,7 +52,7 @@ export class Venue {
       box.top = Math.min(box.top, y)
       box.bottom = Math.max(box.bottom, y)
     }
-    for (let seat = 0; seat < this.seatCount; seat++) include(this.x[seat], this.y[seat])
+    for (let seat = 0; seat < this.seatCount; seat++) if (!this.removed.has(seat)) include(this.x[seat], this.y[seat])
     for (const { points } of this.shapes) for (let i = 0; i < points.length; i += 2) include(points[i], points[i + 1])
     // Room for the names of sections, which stand outside their rows.
     return { left: box.left - NAMES, top: box.top - PITCH, right: box.right + NAMES, bottom: box.bottom + NAMES }
@@ -89,6 +93,21 @@ export class Venue {
     const prices = new Map(categories.map((category) => [category.id, category.price + fee]))
     for (const category of this.categories) category.price = prices.get(category.id) ?? category.price
   }
+}
+
+// The plan's rows without the seats that are in it no more: what is left of one may be several runs, or none.
+function rowsOf({ rows }, removed) {
+  if (removed.size === 0) return rows
+  return rows.flatMap((row) => {
+    const runs = []
+    for (let seat = row.first; seat < row.first + row.count; seat++) {
+      if (removed.has(seat)) continue
+      const run = runs.at(-1)
+      if (run && run.first + run.count === seat) run.count++
+      else runs.push({ ...row, first: seat, count: 1 })
+    }
+    return runs
+  })
 }
 
 // The usual distance between a seat and the next in its row: the median, so that aisles do not count.

@@ -2,8 +2,9 @@
 
 import { element } from "./frame.js"
 
-// → null when the answer is no; otherwise {reason}, which is "" where none was asked for.
-export function confirm({ title, text, action, keep = "Keep it", danger = false, asksReason = false }) {
+// → null when the answer is no; otherwise {reason, form}: "" where none was asked for, and what was entered in `asks`,
+// an element with fields of the page's own.
+export function confirm({ title, text, action, keep = "Keep it", danger = false, asksReason = false, asks = null }) {
   const dialog = element("dialog", "confirm")
   const form = element("form")
   form.method = "dialog"
@@ -20,6 +21,8 @@ export function confirm({ title, text, action, keep = "Keep it", danger = false,
     form.append(label)
   }
 
+  if (asks) form.append(asks)
+
   const row = element("div", "button-row")
   const no = button("button grow", keep, "no")
   no.formNoValidate = true
@@ -30,11 +33,13 @@ export function confirm({ title, text, action, keep = "Keep it", danger = false,
 
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
+      const answer = { reason: reason.value.trim(), form: new FormData(form) }
       dialog.remove()
-      resolve(dialog.returnValue === "yes" ? { reason: reason.value.trim() } : null)
+      resolve(dialog.returnValue === "yes" ? answer : null)
     })
     dialog.showModal()
-    if (asksReason) reason.focus()
+    const field = asksReason ? reason : asks?.querySelector("select, input")
+    if (field) field.focus()
     else no.focus()
   })
 }

@@ -19,6 +19,9 @@ let planVersion = 0
 
 export const seatWork = (id) => ({
   chosenCount: 0,
+  allAccessible: false, // those that are chosen
+  accessibleCount: 0,
+  removedCount: 0,
   drawsBox: false,
   sections: [],
   planCategories: [],
@@ -44,13 +47,16 @@ export const seatWork = (id) => ({
     const chosen = map?.chosen ?? []
     this.hasMap = true
     await this.$nextTick()
-    map = new PlanMap(this.$refs.map, plan)
+    map = new PlanMap(this.$refs.map, plan, { timezone: event.timezone })
     planVersion = event.plan_version
     map.drawsBox = this.drawsBox
     map.addEventListener("chosen", () => {
       this.chosenCount = map.chosen.size
+      this.allAccessible = map.chosen.size > 0 && [...map.chosen].every((seat) => map.venue.accessible.has(seat))
     })
-    map.add(chosen)
+    map.add([...chosen].filter((seat) => seat < map.venue.seatCount && !map.venue.removed.has(seat)))
+    this.accessibleCount = map.venue.accessible.size
+    this.removedCount = map.venue.removed.size
     this.sections = map.venue.sections.map((name, index) => ({ index, name: name || "All seats" }))
     this.planCategories = event.categories.map(({ id: category, name }) => ({ id: category, name }))
     window.seatmap = { pointOf, statusOf: (seat) => map.store.base[seat], chosen: () => [...map.chosen] } // for tests
@@ -83,6 +89,20 @@ export const seatWork = (id) => ({
     return this.changeSeats({ status })
   },
 
+  setAccessible() {
+    return this.changeSeats({ accessible: !this.allAccessible })
+  },
+
+  accessibleHelp() {
+    return this.accessibleCount > 0
+      ? `${plural(this.accessibleCount, "place")} marked. Until then only the box office gives them away; empty: sold like all others.`
+      : "None is marked yet: choose seats on the map, then press “Wheelchair place”."
+  },
+
+  accessibleText() {
+    return this.allAccessible ? "No wheelchair place" : "Wheelchair place"
+  },
+
   async changeSeats(change) {
     this.working = true
     this.refused = []
@@ -94,7 +114,7 @@ export const seatWork = (id) => ({
       map.add(refused.map(({ seat }) => seat))
       const event = await request(`/api/admin/events/${id}`)
       this.show(event)
-      await this.showSeats(event, { anew: "category_id" in change })
+      await this.showSeats(event, { anew: !("status" in change) })
     } catch (error) {
       toast(error.message, "bad")
     }

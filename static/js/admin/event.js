@@ -8,6 +8,7 @@ import { zones } from "../zoned.js"
 import { confirm } from "./confirm.js"
 import { changesOf, formOf, newCategory } from "./event-form.js"
 import { seatWork } from "./event-seats.js"
+import { venueWork } from "./event-venue.js"
 import { enter, may } from "./frame.js"
 import { send } from "./send.js"
 import { eventState, jobProgress } from "./words.js"
@@ -30,6 +31,7 @@ const QUESTIONS = {
 
 Alpine.data("event", () => ({
   ...seatWork(id),
+  ...venueWork(id),
   state: "loading", // loading, ready, failed
   problem: "",
   mayChange: false,
@@ -81,7 +83,7 @@ Alpine.data("event", () => ({
       look,
       job: Boolean(job && job.state !== "done"),
       jobText: job ? `The seats are being made: ${jobProgress(job) || "in a moment"}.` : "",
-      counts: counts ? `${plural(counts.booked, "sold", "sold")} · ${counts.held} held · ${counts.available} free · ${counts.blocked} blocked` : plural(event.seat_count, "seat"),
+      counts: counts ? `${plural(counts.booked, "sold", "sold")} · ${counts.held} held · ${counts.available} free · ${Math.max(0, counts.blocked - this.removedCount)} blocked` : plural(event.seat_count, "seat"),
       isDraft: event.status === "draft" && !event.deleted,
       isOnSale: event.status === "published" && !event.paused && !event.deleted,
       isPaused: event.status === "published" && event.paused && !event.deleted,

@@ -1,6 +1,7 @@
 // Moving an order's seats on the map: a seat of the order is picked, then the free seat that it becomes. A part of
 // the order page's component: methods only.
 
+import { isKept } from "../accessible.js"
 import { plural } from "../format.js"
 import { AVAILABLE } from "../store.js"
 import { toast } from "../toasts.js"
@@ -48,7 +49,8 @@ export const reseatWork = () => ({
   },
 
   mayMoveTo(seat) {
-    return map.store.base[seat] === AVAILABLE || map.chosen.has(seat)
+    const status = map.store.base[seat]
+    return status === AVAILABLE || isKept(map.venue, seat, status) || map.chosen.has(seat)
   },
 
   // A press gives the current seat its new place, or takes that place back.

@@ -1,6 +1,7 @@
 // A map to work on: shows a plan and its seats' states, and lets one choose seats by click, key or rectangle. Chosen
 // seats look like a buyer's own. Not Alpine's business: never give this object to it.
 
+import { accessibleWords } from "../accessible.js"
 import { money } from "../format.js"
 import { SeatMap } from "../map.js"
 import { capitalised, Tooltip } from "../map-tooltip.js"
@@ -20,9 +21,10 @@ export class PlanMap extends EventTarget {
   #box
 
   // mayChoose(seat): whether a press on it means anything. Dispatches "chosen".
-  constructor(host, plan, { mayChoose = () => true } = {}) {
+  constructor(host, plan, { mayChoose = () => true, timezone = "" } = {}) {
     super()
     this.venue = new Venue(plan)
+    this.venue.timezone = timezone
     this.store = new SeatStore(this.venue)
     const { parts, grid, box, controls } = mapParts("Seat map. Arrow keys move between seats, Space chooses.")
     host.replaceChildren(...parts)
@@ -73,7 +75,8 @@ export class PlanMap extends EventTarget {
   #words(seat) {
     const { venue, store } = this
     const price = `${venue.categoryName(seat)} · ${money(venue.price(seat), venue.currency)}`
-    return `${price} · ${capitalised(STATES[store.base[seat]])}`
+    const place = accessibleWords(venue, seat, store.base[seat])
+    return `${price} · ${capitalised(STATES[store.base[seat]])}${place && ` · ${place}`}`
   }
 
   #drag(from, to) {

@@ -1,7 +1,7 @@
 import { Venue } from "../../../static/js/venue.js"
 
 // Two rows of five seats, three units apart, with an aisle after the second seat of each; the front row is dearer.
-export function room() {
+export function room(more = {}) {
   const places = [0, 3, 9, 12, 15]
   return new Venue({
     plan_version: 1,
@@ -16,5 +16,6 @@ export function room() {
     breaks: [0, 2, 5, 7],
     categories: [{ id: 1, name: "Front", price: 2000, color: "" }, { id: 2, name: "Back", price: 1250, color: "" }],
     shapes: [{ points: [4, -8, 11, -8, 11, -5, 4, -5], text: "Stage", color: "" }],
+    ...more,
   })
 }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
+import { accessibleWords } from "../../../static/js/accessible.js"
 import { bestTogether } from "../../../static/js/best.js"
 import { outlineSections } from "../../../static/js/map-outline.js"
-import { AVAILABLE, BOOKED, HELD, MINE, PENDING, SeatStore } from "../../../static/js/store.js"
+import { AVAILABLE, BLOCKED, BOOKED, HELD, MINE, PENDING, SeatStore } from "../../../static/js/store.js"
 import { PITCH } from "../../../static/js/venue.js"
 import { room } from "./room.js"
 
@@ -70,4 +71,22 @@ test("the best seats together do not cross an aisle, and are wanted", () => {
   assert.deepEqual(bestTogether(venue, view, 3, () => true), [2, 3, 4])
   assert.deepEqual(bestTogether(venue, view, 3, (category) => category === 1), [7, 8, 9])
   assert.equal(bestTogether(venue, view, 4, () => true), null)
+})
+
+test("a removed seat is nowhere, and its row is two runs", () => {
+  const venue = room({ removed: [6] })
+  assert.deepEqual(venue.rows.map(({ label, first, count }) => [label, first, count]), [["A", 0, 5], ["B", 5, 1], ["B", 7, 3]])
+  assert.equal(venue.seatAt(venue.x[6], venue.y[6], 3), -1)
+  assert.equal(venue.seatAt(venue.x[7], venue.y[7]), 7)
+  assert.equal(venue.label(8), "Stalls, row B, seat 4")
+})
+
+test("a wheelchair place says so, and until when it is kept while it is", () => {
+  const venue = room({ accessible: [3], accessible_until: "2999-05-01T08:00:00Z" })
+  venue.timezone = "Europe/Paris"
+  assert.equal(accessibleWords(venue, 3, AVAILABLE), "wheelchair place")
+  assert.match(accessibleWords(venue, 3, BLOCKED), /^wheelchair place, kept until Wed 1 May 2999, 10:00 for people who need one/)
+  assert.equal(accessibleWords(venue, 4, BLOCKED), "")
+  venue.keptUntil = Date.now() - 1
+  assert.equal(accessibleWords(venue, 3, BLOCKED), "wheelchair place")
 })
