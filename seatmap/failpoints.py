@@ -23,7 +23,7 @@ from seatmap.errors import SettingInvalid, Unavailable
 
 SETTING = "SEATMAP_FAILPOINTS"
 EXIT_CODE = 137
-UNDER_WAY_S = 0.05  # after which a statement has been sent, and an answer has left
+UNDER_WAY_S = 0.2  # after which a statement has been sent, and an answer has left
 
 # Where each one is; "commit" is Postgres'.
 POINTS = {
