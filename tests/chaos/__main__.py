@@ -47,6 +47,7 @@ def judge(folder: Path, wanted: Wanted) -> Report:
     """Check what a run left in its folder, and say what came of it."""
     outcome = msgspec.json.decode((folder / "outcome.json").read_bytes(), type=Outcome)
     history = gather(read([folder / "swarm.jsonl", folder / "run.jsonl"]))
+    history.patience = wanted.patience
     faults_min = wanted.faults or int(FAULTS_PER_MINUTE * wanted.minutes)
     bookings_min = wanted.bookings or int(BOOKINGS_PER_MINUTE * wanted.minutes)
     done = report(history, outcome, wanted, faults_min=faults_min, bookings_min=bookings_min)

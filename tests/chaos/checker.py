@@ -14,6 +14,8 @@ from tests.chaos.final import Final
 from tests.chaos.history import Op, Run
 
 SETTLE_NS = 10_000_000_000
+LOST_NS = 2_000_000_000  # until somebody whose hold was lost is told
+SILENT_NS = 14_000_000_000  # before a waiter gives up: after the end of the hold and its grace
 SHOWN_MAX = 20  # violations of one kind that are told
 
 Check = Callable[[Run, Final], Iterator[str]]
@@ -186,6 +188,22 @@ def closed_is_closed(run: Run, final: Final) -> Iterator[str]:
             yield f"event {event} was cancelled and has {len(left)} active bookings"
 
 
+def told_of_its_end(run: Run, final: Final) -> Iterator[str]:
+    """I8: whoever keeps a page open is told when their hold has ended: at its end, or 2 s after Redis lost it."""
+    stretches = quiet(run)
+    losses = [fault.end for fault in run.faults if fault.loses or fault.clock]
+    for op in run.ops:
+        if op.call.op != "wait" or op.answer is None or op.result != "refused":
+            continue
+        lost = max((end for end in losses if end < op.answer.t), default=op.call.t)
+        since = max(lost, op.call.t) if op.answer.code == "lost" else op.answer.t - SILENT_NS
+        still = max((min(b, op.answer.t) - max(a, since) for a, b in stretches), default=0)
+        if op.answer.code == "lost" and still > LOST_NS * run.patience:
+            yield f"{op.call.visitor} was told only after {still / 1e9:.1f} quiet s that a hold was lost"
+        if op.answer.code == "silent" and still > LOST_NS * run.patience:
+            yield f"{op.call.visitor} was never told that hold {op.call.hold_id} of event {op.call.event} had ended"
+
+
 def alive(run: Run, final: Final) -> Iterator[str]:
     """I12: once all is mended, people can hold, book, pay and give back."""
     healed = run.phases.get("healed")
@@ -211,8 +229,9 @@ def quiet(run: Run) -> list[tuple[int, int]]:
     return stretches
 
 
-def settled_in_time(run: Run, final: Final, *, within_ns: int = SETTLE_NS) -> Iterator[str]:
+def settled_in_time(run: Run, final: Final) -> Iterator[str]:
     """I12: an unknown outcome is known 10 s after healing: no order stayed unknown in a quiet time that long."""
+    within_ns = SETTLE_NS * run.patience
     left = {line.order_id for line in run.left}
     stretches = [(a, b) for a, b in quiet(run) if b - a > within_ns]
     for order_id, tries in books(run).items():
@@ -234,6 +253,7 @@ INVARIANTS: dict[str, Check] = {
     "I6 whole orders": whole_orders,
     "I7 stores agree": stores_agree,
     "I8 holds": holds.respected,
+    "I8 told of its end": told_of_its_end,
     "I9 Redis never freer": redis_never_freer,
     "I10 screens": screens.converge,
     "I11 money": money,

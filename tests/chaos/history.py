@@ -167,6 +167,7 @@ class Run(Struct):
     maps: list[LastMap]
     faults: list[Fault]
     phases: dict[str, int]
+    patience: float = 1.0  # by which bounds on time are longer
 
 
 def gather(lines: Iterable[Line]) -> Run:

@@ -24,6 +24,8 @@ EXPECTED = (
     "crashed clients whose order stands",
     "crashed clients whose order does not",
     "told: lost",
+    "waiters told: lost",
+    "waiters told: expired",
     "told: expired",
     "told: paid",
     "told: payment_failed",
@@ -189,6 +191,8 @@ def sometimes(run: Run, outcome: Outcome) -> Counter[str]:
     for told in run.told:
         seen[f"told: {told.reason}"] += 1
     for op in run.ops:
+        if op.call.op == "wait" and op.result == "refused" and op.answer is not None:
+            seen[f"waiters told: {op.answer.code}"] += 1
         if op.answer is not None and op.answer.code in (
             "order_reused",
             "recovering",

@@ -18,8 +18,9 @@ from tests.chaos.crowd import Crowd
 from tests.chaos.history import History
 from tests.chaos.staff import Staff
 from tests.chaos.viewers import Viewer
+from tests.chaos.waiters import Waiter
 
-VIEWERS = 4
+VIEWERS, WAITERS = 4, 3
 SAY_SECONDS = 0.5
 REST_SECONDS = 40.0
 
@@ -49,7 +50,8 @@ async def swarm(folder: Path) -> None:
     viewers = [Viewer(crowd, f"v{n}", n % 2) for n in range(VIEWERS)]
     buyers = [Buyer(crowd, n) for n in range(plan.buyers)]
     watching = [_task(viewer.run()) for viewer in viewers]
-    buying = [_task(one.run()) for one in (*buyers, staff)]
+    waiters = [Waiter(crowd, n) for n in range(WAITERS)]
+    buying = [_task(one.run()) for one in (*buyers, *waiters, staff)]
     finish = asyncio.create_task(_listen(lines, crowd))
     done, _ = await asyncio.wait([finish, *buying], return_when=asyncio.FIRST_COMPLETED)
     for task in done:

@@ -9,7 +9,7 @@ import pytest
 
 from seatmap.ledger.audit import Claim
 from tests.chaos.checker import INVARIANTS, check
-from tests.chaos.final import Final, Payment, Verdict
+from tests.chaos.final import Verdict
 from tests.chaos.history import (
     Answer,
     Call,
@@ -18,116 +18,15 @@ from tests.chaos.history import (
     History,
     LastMap,
     Left,
-    Line,
     Phase,
-    Run,
-    gather,
     read,
 )
-
-ANN, BOB, PAID = (str(UUID(int=n)) for n in (1, 2, 3))
-EVENT, PAID_EVENT = 7, 8
-MS = 1_000_000
-HOLD_MS = 6000
-
-
-class Story:
-    """An honest run of two visitors, to be spoilt. Times are ms; positions come with each answer."""
-
-    def __init__(self) -> None:
-        self.lines: list[Line] = []
-        self.final = Final()
-        self._n = 0
-
-    def add(self, line: Line) -> None:
-        self.lines.append(line)
-
-    def ask(
-        self, at: int, op: str, visitor: str = "ann", *, took: int = 5, event: int = EVENT, **fields: object
-    ) -> int:
-        """A call, and its answer from `result`, `code`, `version`, … after `took` ms; the number of the call."""
-        self._n += 1
-        told = {name: value for name, value in fields.items() if name in Answer.__struct_fields__}
-        asked = {name: value for name, value in fields.items() if name in Call.__struct_fields__}
-        self.add(Call(self._n, at * MS, op, visitor, event, 0, "ws", **asked))  # type: ignore[arg-type]
-        if told.get("result") != "none":
-            self.add(Answer(self._n, (at + took) * MS, **{"result": "ok", **told}))  # type: ignore[arg-type]
-        return self._n
-
-    def hold(self, at: int, visitor: str, version: int, *seats: int, epoch: int = 1) -> None:
-        self.ask(
-            at,
-            "hold",
-            visitor,
-            epoch=epoch,
-            version=version,
-            hold_id=f"{epoch}-{version}",
-            seats=seats,
-            expires_ms=HOLD_MS,
-        )
-
-    def book(self, at: int, visitor: str, order_id: str, *seats: int, **fields: object) -> None:
-        told = {"status": "confirmed", **fields}
-        self.ask(at, "book", visitor, order_id=order_id, seats=seats, **told)
-
-    def run(self) -> Run:
-        return gather(self.lines)
-
-    def broken(self) -> set[str]:
-        """The invariants that do not hold."""
-        return {name.split()[0] for name, found in check(self.run(), self.final).items() if found}
+from tests.chaos.stories import ANN, BOB, EVENT, HOLD_MS, MS, PAID, PAID_EVENT, Story, a_payment, honest
 
 
 @pytest.fixture
 def story() -> Story:
-    """Ann books 1 and 2 and cancels them; Bob then books 2; somebody pays for a seat of another event."""
-    told = Story()
-    told.add(Phase(0, "prologue"))
-    told.hold(100, "ann", 1, 1, 2)
-    told.book(200, "ann", ANN, 1, 2)
-    told.ask(300, "cancel", order_id=ANN, status="cancelled")
-    told.hold(400, "bob", 6, 2)
-    told.book(500, "bob", BOB, 2)
-    told.ask(550, "book", "cyd", event=PAID_EVENT, order_id=PAID, seats=(4,), status="pending")
-    told.ask(560, "pay", "cyd", event=PAID_EVENT, order_id=PAID)
-    told.add(Frame(600 * MS, "v0", 1, EVENT, 1, 1, 3, 77))
-    told.add(Frame(650 * MS, "v0", 1, EVENT, 2, 1, 9, 78))
-    told.add(LastMap("v0", EVENT, 1, 9, "0020"))
-    told.add(Phase(20_000 * MS, "rest"))
-    told.final = Final(
-        verdicts={
-            ANN: Verdict(EVENT, "ann", "committed", "", "cancelled", "buyer"),
-            BOB: Verdict(EVENT, "bob", "committed", "", "confirmed"),
-            PAID: Verdict(PAID_EVENT, "cyd", "committed", "", "confirmed"),
-        },
-        claims={
-            EVENT: [
-                Claim(UUID(ANN), 1, "cancelled", 1, 2),
-                Claim(UUID(ANN), 2, "cancelled", 1, 2),
-                Claim(UUID(BOB), 2, "confirmed", 3, None),
-            ],
-            PAID_EVENT: [Claim(UUID(PAID), 4, "confirmed", 1, None)],
-        },
-        payments=[a_payment()],
-        maps={EVENT: "0020"},
-        positions={EVENT: (1, 9)},
-    )
-    return told
-
-
-def a_payment(**changes: object) -> Payment:
-    fields: dict[str, object] = {
-        "id": 1,
-        "order_id": PAID,
-        "status": "captured",
-        "amount": 1500,
-        "card_paid": True,
-        "owned": 1500,
-        "refunds": 0,
-        "refunds_done": 0,
-        "card_refunds": 0,
-    }
-    return Payment(**fields | changes)  # type: ignore[arg-type]
+    return honest()
 
 
 def verdict(story: Story, order_id: str, **changes: object) -> None:
@@ -222,6 +121,18 @@ def refused_before_the_end(story: Story) -> None:
     story.final.verdicts[other] = Verdict(EVENT, "ann", "refused", "hold_expired")
 
 
+def told_late_of_a_loss(story: Story) -> None:
+    story.hold(600, "dan", 10, 3)
+    story.add(Fault(650 * MS, 660 * MS, "redis wipe", "redis", loses=True))
+    story.ask(610, "wait", "dan", took=3000, result="refused", code="lost")
+
+
+def never_told(story: Story) -> None:
+    story.hold(600, "dan", 10, 3)
+    story.ask(610, "wait", "dan", took=22_000 - 610, result="refused", code="silent")
+    story.lines = [line for line in story.lines if not (isinstance(line, Phase) and line.name == "rest")]
+
+
 def redis_freer(story: Story) -> None:
     other = str(UUID(int=9))
     story.final.verdicts[other] = Verdict(EVENT, "ann", "refused", "seat_taken")
@@ -306,6 +217,8 @@ def left_active_after_the_end(story: Story) -> None:
         (held_over_a_booking, "I8"),
         (answered_before_it_was_decided, "I8"),
         (refused_before_the_end, "I8"),
+        (told_late_of_a_loss, "I8"),
+        (never_told, "I8"),
         (redis_freer, "I9"),
         (screen_went_back, "I10"),
         (two_maps_at_one_position, "I10"),
@@ -354,6 +267,14 @@ def test_a_pushed_clock_ends_holds_early(story: Story) -> None:
 def test_an_unknown_outcome_may_last_as_long_as_something_is_broken(story: Story) -> None:
     unknown_for_long(story)
     story.add(Fault(6000 * MS, 8000 * MS, "postgres away", "postgres"))
+    assert story.broken() == set()
+
+
+def test_who_is_told_in_time_waits_for_nothing(story: Story) -> None:
+    story.hold(600, "dan", 10, 3)
+    story.add(Fault(650 * MS, 660 * MS, "redis wipe", "redis", loses=True))
+    story.ask(610, "wait", "dan", took=1500, result="refused", code="lost")
+    story.ask(3000, "wait", "eve", took=7000, result="refused", code="expired")
     assert story.broken() == set()
 
 
