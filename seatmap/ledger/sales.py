@@ -22,7 +22,8 @@ async def of_event(pool: asyncpg.Pool, event_id: int) -> Sales:
                 (SELECT coalesce(sum(price), 0)::bigint FROM bookings
                  WHERE event_id = $1 AND status = 'confirmed'),
                 (SELECT count(*) FROM payments JOIN orders ON orders.id = payments.order_id
-                 WHERE orders.event_id = $1 AND payments.status = 'stuck')
+                 WHERE orders.event_id = $1 AND (payments.status = 'stuck' OR payments.id IN (
+                    SELECT payment_id FROM refunds WHERE refunds.status = 'failed')))
             """,
             event_id,
         )

@@ -1,6 +1,6 @@
 """The endpoint of a day's sales, for the page that the box office prints."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -52,10 +52,11 @@ def bounds(day: date, timezone: str) -> tuple[datetime, datetime]:
     """When a day begins and the next one does; it may have 23 or 25 hours. Refuses with invalid."""
     try:
         zone = ZoneInfo(timezone)
-        return (
-            datetime.combine(day, time(), zone),
-            datetime.combine(day + timedelta(days=1), time(), zone),
-        )
+        since = datetime.combine(day, time(), zone)
+        until = datetime.combine(day + timedelta(days=1), time(), zone)
+        for moment in since, until:
+            moment.astimezone(UTC)  # the first and the last day of all have none everywhere: OverflowError
+        return since, until
     except (OSError, ValueError, OverflowError):  # ZoneInfoNotFoundError is a KeyError
         raise Refused("invalid", f"{timezone[:64]!r} on {day} is no day of a time zone's calendar.") from None
     except KeyError:

@@ -88,6 +88,7 @@ async def test_keys_passwords_and_cash(product: Product, windows: Windows) -> No
     await page.goto(f"{product.url}/admin/orders/{order_id}")
     await page.get_by_role("button", name="It was handed out").click()
     await answer(page, "It was handed out")
+    await expect(page.locator(".toasts button")).to_contain_text("handed out", timeout=WAIT_MS)
     await expect(page.get_by_text("Handed out by Grace Hopper")).to_be_visible(timeout=WAIT_MS)
 
     await page.get_by_role("link", name="Sales").click()

@@ -143,7 +143,13 @@ def test_a_day_has_as_many_hours_as_its_clocks_say() -> None:
 
 
 @pytest.mark.parametrize(
-    ("day", "zone"), [(date(2026, 1, 1), "Mars/Base"), (date(2026, 1, 1), "../UTC"), (date.max, "UTC")]
+    ("day", "zone"),
+    [
+        (date(2026, 1, 1), "Mars/Base"),
+        (date(2026, 1, 1), "../UTC"),
+        (date.max, "UTC"),
+        (date.min, "Asia/Tokyo"),
+    ],
 )
 def test_no_such_day(day: date, zone: str) -> None:
     with pytest.raises(Refused, match=r"time zone"):

@@ -14,7 +14,7 @@ from staff_world import make_user
 from seatmap.checkout.box_office import BoxOffice
 from seatmap.config import Settings
 from seatmap.errors import Refused, Unavailable
-from seatmap.ledger import box_office
+from seatmap.ledger import box_office, sales
 from seatmap.ledger.payments import Payment, Refund
 from seatmap.model import Role
 
@@ -84,8 +84,10 @@ async def test_a_part_that_the_provider_would_not_pay_back(
     await till.cashier.send_refunds()
     monkeypatch.undo()
     assert (await box_office.get(till.pool, made.order_id)).stuck
+    assert (await sales.of_event(till.pool, till.shop.event_id)).stuck == 1
     await ann.retry_payment(made.order_id)
     await till.cashier.retry(made.order_id)
+    assert (await sales.of_event(till.pool, till.shop.event_id)).stuck == 0
     assert await till.state(payment.id) == ("captured", "confirmed", "paid")
     assert not (await box_office.get(till.pool, made.order_id)).stuck
     await till.balanced()

@@ -275,5 +275,10 @@ function pill(name, { ok, ms }) {
 }
 
 function stuckPill(stuck) {
-  return { name: "payments", text: stuck ? `${plural(stuck, "payment")} stuck` : "No payment stuck", look: `state is-${stuck ? "bad" : "open"}` }
+  return {
+    name: "payments",
+    text: stuck ? `${plural(stuck, "payment")} stuck` : "No payment stuck",
+    look: `state is-${stuck ? "bad" : "open"}`,
+    address: stuck ? `/admin/orders?event=${eventId}&stuck=1` : null,
+  }
 }

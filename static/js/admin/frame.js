@@ -23,6 +23,7 @@ export async function enter(current) {
   const header = document.querySelector("[data-frame]")
   const nav = navigation(current)
   header.append(brand(), nav)
+  document.body.append(...announcements())
   let user
   try {
     user = await getMe()
@@ -65,6 +66,28 @@ function navigation(current) {
     nav.append(made)
   }
   return nav
+}
+
+// Where toasts.js shows and says things. In place before Alpine starts, which then finds the component.
+function announcements() {
+  const shown = element("div", "toasts")
+  shown.setAttribute("x-data", "toasts")
+  const each = element("template")
+  each.setAttribute("x-for", "entry in toasts")
+  each.setAttribute("x-bind:key", "entry.id")
+  const one = element("button")
+  one.type = "button"
+  for (const [name, value] of [["x-bind:class", "entry.look"], ["x-text", "entry.text"], ["x-on:click", "remove(entry.id)"]]) one.setAttribute(name, value)
+  each.content.append(one)
+  shown.append(each)
+  const [said, atOnce] = ["status", "alert"].map((role) => {
+    const region = element("div", "for-ears")
+    region.setAttribute("role", role)
+    region.dataset.announcer = ""
+    return region
+  })
+  said.setAttribute("aria-live", "polite")
+  return [shown, said, atOnce]
 }
 
 // theme.js listens for presses on anything that says so.
