@@ -7,6 +7,7 @@ holds     holds a second through 64 websockets and one web process
 books     orders a second, their holds included, in the same way
 dashboard what an open dashboard costs, at 1,000 changes a second
 export    100,000 orders as CSV, and the memory that it takes
+recovery  a fault's end → the first success, for everything that can die
 cancel    an event with 50,000 bookings: closed, told to its pages, owed back
 fanout    one change to 5,000 viewers beside a C loop; 200 a second; 1,000 a second to 10,000; 500 that never read
 memory    what an idle viewer costs; handshakes a second
@@ -31,6 +32,7 @@ from loadtest import (
     bench_export,
     bench_fanout,
     bench_rates,
+    bench_recovery,
     bench_screens,
     bench_start,
     peer_postgres,
@@ -52,6 +54,7 @@ BENCHES: dict[str, Callable[[Site, Rounds], Coroutine[Any, Any, None]]] = {
     "fanout": bench_fanout.fanout,
     "memory": bench_crowd.memory,
     "reconnect": bench_crowd.reconnect,
+    "recovery": bench_recovery.recovery,
     "snapshot": bench_start.snapshot,
 }
 # The same work, in the same run, on what people would build or take instead.

@@ -67,7 +67,7 @@ async def cancel(site: Site, rounds: Rounds) -> None:
 
 
 async def _round(site: Site, rounds: Rounds, pool: Pool, event_id: int, key: str) -> None:
-    await _sell(pool, event_id)
+    await sell(pool, event_id)
     told: list[float] = []
     viewers = [await Client.connect(site.url, event_id) for _ in range(VIEWERS)]
 
@@ -106,7 +106,7 @@ async def _round(site: Site, rounds: Rounds, pool: Pool, event_id: int, key: str
         client.close()
 
 
-async def _sell(pool: Pool, event_id: int) -> None:
+async def sell(pool: Pool, event_id: int) -> None:
     """Orders of four seats each, paid for."""
     async with connection(pool) as conn, conn.transaction():
         await conn.execute("SET LOCAL statement_timeout = 0")

@@ -97,7 +97,9 @@ async def open_pool(settings: Settings, *, size: int = 8, url: str = "") -> Pool
     with translated():
         return await Pool(  # type: ignore[no-any-return]
             url or settings.database_url,
-            min_size=1,
+            init_size=1,
+            # A floor would be restored ten times a second while Postgres is away, with a traceback each time.
+            min_size=0,
             max_size=size,
             timeout=ACQUIRE_S,
             command_timeout=settings.ledger_timeout_ms / 1000 + CLIENT_SLACK_S,
