@@ -14,7 +14,7 @@ from seatmap.errors import Refused
 from seatmap.ledger import events, orders
 from seatmap.ledger.group import GroupCommit
 from seatmap.ledger.orders import Purchase, Verdict
-from seatmap.ledger.pool import connection, open_pool
+from seatmap.ledger.pool import Pool, connection, open_pool
 
 pytestmark = pytest.mark.integration
 
@@ -146,7 +146,7 @@ async def test_a_tombstone_waits_for_the_booking_in_flight_and_then_reads_it(poo
     async with connection(pool) as conn:
         booking = conn.transaction()
         await booking.start()
-        await GroupCommit(pool=_Only(conn)).book(wanted)
+        await GroupCommit(pool=_Only(conn, pool)).book(wanted)
         resolver = asyncio.create_task(
             orders.abort(pool, wanted.order_id, event_id, wanted.visitor, wanted.body_hash)
         )
@@ -260,8 +260,9 @@ async def test_the_index_is_the_last_wall(pool: asyncpg.Pool) -> None:
 class _Only:
     """A pool of one connection that somebody else has, in the transaction that is open there."""
 
-    def __init__(self, conn: Any) -> None:
+    def __init__(self, conn: Any, pool: Pool) -> None:
         self.conn = conn
+        self.breaker, self.latency = pool.breaker, pool.latency
 
     def acquire(self, timeout: float) -> Any:
         return self
