@@ -54,9 +54,9 @@ class Redis:
             connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         except (RedisError, OSError, TimeoutError) as error:
             raise Unavailable(AWAY) from error
+        began = time.perf_counter()
         try:
-            with self.latency.timing():
-                yield connection
+            yield connection
         except ResponseError:
             raise
         except (RedisError, OSError, TimeoutError) as error:
@@ -66,6 +66,7 @@ class Redis:
             await connection.disconnect(nowait=True)
             raise
         finally:
+            self.latency.observe(time.perf_counter() - began)
             await asyncio.shield(self._pool.release(connection))
 
     async def command(self, *words: Argument) -> Any:

@@ -1,9 +1,6 @@
 """Counting on the hot path, in plain numbers; whoever wants to know adds them up."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
-from contextlib import contextmanager
-from time import perf_counter
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -21,12 +18,3 @@ class Histogram:
         """Count one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
-
-    @contextmanager
-    def timing(self) -> Iterator[None]:
-        """Count the seconds that the block takes, however it ends."""
-        began = perf_counter()
-        try:
-            yield
-        finally:
-            self.observe(perf_counter() - began)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from time import perf_counter
 from typing import Any
 
 import asyncpg
@@ -131,5 +132,8 @@ async def connection(pool: Pool) -> AsyncIterator[Any]:
     """
     with translated():
         async with pool.acquire(timeout=ACQUIRE_S) as conn:
-            with pool.latency.timing():
+            began = perf_counter()
+            try:
                 yield conn
+            finally:
+                pool.latency.observe(perf_counter() - began)

@@ -27,7 +27,9 @@ class Counter:
         self._stores = stores
         self._checkout = checkout
         self._cashier = cashier
-        self.counts: dict[tuple[str, str], int] = defaultdict(int)  # (command, refusal or "") → how many
+        self.counts: dict[tuple[type[protocol.Command], str], int] = defaultdict(
+            int
+        )  # (command, refusal or "") → how many
         self.latency = Histogram()
 
     async def execute(self, room: Room, visitor: str, command: protocol.Command) -> MineState | Order:
@@ -44,7 +46,7 @@ class Counter:
             raise
         finally:
             self.latency.observe(perf_counter() - began)
-            self.counts[str(type(command).__struct_config__.tag), code] += 1
+            self.counts[type(command), code] += 1
 
     async def _execute(self, room: Room, visitor: str, command: protocol.Command) -> MineState | Order:
         try:

@@ -47,7 +47,8 @@ class Metrics:
 
 def _commands(counter: Counter, checkout: Checkout) -> Iterator[Metric]:
     counts: dict[tuple[str, ...], float] = {
-        (command, code or "ok"): count for (command, code), count in list(counter.counts.items())
+        (str(command.__struct_config__.tag), code or "ok"): count
+        for (command, code), count in list(counter.counts.items())
     }
     text = "Commands of visitors; the outcome is ok or the code of a refusal"
     yield metrics.counters("commands", text, ("command", "outcome"), counts)

@@ -127,7 +127,4 @@ def test_a_histogram_counts_up_to_each_bound_and_beyond() -> None:
     counted = Histogram((1, 10))
     for value in (0.5, 1, 5, 10, 11):
         counted.observe(value)
-    with counted.timing():
-        pass
-    assert (counted.counts, counted.bounds) == ([3, 2, 1], (1, 10))
-    assert 27.5 <= counted.total < 28.5
+    assert (counted.counts, counted.bounds, counted.total) == ([2, 2, 1], (1, 10), 27.5)
