@@ -154,8 +154,9 @@ def _balanced(run: Run, tables: dict[str, dict[Any, Row]]) -> None:
             run.broken(f"P8: the money of {payment} was taken and is nowhere")
 
 
-def check_redis(run: Run, world: RedisWorld, database: Database) -> None:
-    """Every record of the event agrees with every other, and with Postgres."""
+def wrong_in_redis(world: RedisWorld, database: Database) -> list[str]:
+    """Where records of the event do not agree with each other, or with Postgres."""
+    wrong: list[str] = []
     names = (NAMES.owners, NAMES.holds, NAMES.orders, NAMES.visitors)
     replies = world.real.many(
         world.now.db,
@@ -173,7 +174,7 @@ def check_redis(run: Run, world: RedisWorld, database: Database) -> None:
         *({name.decode() for name in names if name != b"-"} for names in replies[5:]),
     )
     if orders or pending:
-        run.broken(f"P3: orders are undecided for ever: {orders} {pending}")
+        wrong.append(f"P3: orders are undecided for ever: {orders} {pending}")
     expected: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for row in database.tables["bookings"].values():
@@ -188,17 +189,18 @@ def check_redis(run: Run, world: RedisWorld, database: Database) -> None:
         counts[visitor] += len(seats.split(","))
         for seat in seats.split(","):
             if seat in expected:
-                run.broken(f"seat {seat} is in hold {hold_id} and {expected[seat]}")
+                wrong.append(f"seat {seat} is in hold {hold_id} and {expected[seat]}")
             expected[seat] = f"h|{hold_id}"
     if owners != expected:
-        run.broken(f"the stores differ: Redis has {owners}, expected {expected}")
+        wrong.append(f"the stores differ: Redis has {owners}, expected {expected}")
     if {name: int(text.split("|")[0]) for name, text in visitors.items()} != counts:
-        run.broken(f"the visitors' counts are wrong: {visitors}, expected {dict(counts)}")
+        wrong.append(f"the visitors' counts are wrong: {visitors}, expected {dict(counts)}")
     if expiry != set(holds):
-        run.broken(f"holds that never end: {expiry ^ set(holds)}")
+        wrong.append(f"holds that never end: {expiry ^ set(holds)}")
     shown = {"h": 1, "c": 1, "b": 2}
     for seat, status in enumerate(statuses):
         blocked = database.tables["seats"][(1, seat)]["status"] == "blocked"
         wanted = shown[expected[str(seat)][0]] if str(seat) in expected else 3 if blocked else 0
         if status != wanted:
-            run.broken(f"seat {seat} is shown as {status} instead of {wanted}")
+            wrong.append(f"seat {seat} is shown as {status} instead of {wanted}")
+    return wrong

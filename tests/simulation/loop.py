@@ -104,13 +104,23 @@ class SimLoop(asyncio.BaseEventLoop):
         pass
 
     def _run_once(self) -> None:
-        runnable = [process for process in self.processes if process.ready and not process.paused]
-        if not runnable:
-            self._pass_time()
-            return
-        process = runnable[int(self._rng.random() * len(runnable))] if len(runnable) > 1 else runnable[0]
+        while not self._stopping:
+            runnable = [process for process in self.processes if process.ready and not process.paused]
+            if not runnable:
+                process = self._pass_time()
+                if process is None:
+                    self.stop()
+                    return
+            elif len(runnable) == 1:
+                process = runnable[0]
+            else:
+                process = runnable[int(self._rng.random() * len(runnable))]
+            self._run_process(process)
+
+    def _run_process(self, process: Process) -> None:
+        """Until it has nothing to do now, or for so many steps."""
         ready = process.ready
-        for _ in range(len(ready)):
+        for _ in range(100):
             if not ready or self._stopping or process.paused or not process.alive:
                 return
             if process.steps_left is not None:
@@ -123,20 +133,22 @@ class SimLoop(asyncio.BaseEventLoop):
                 self.steps += 1
                 handle._run()
 
-    def _pass_time(self) -> None:
-        if self.ending:
-            self.stop()
-            return
-        while self._timers:
+    def _pass_time(self) -> Process | None:
+        """The process that something happens to next; None at the end of all."""
+        while self._timers and not self.ending:
             when, _, timer = heapq.heappop(self._timers)
+            if timer._cancelled:
+                continue
             process = timer._context.get(_process, self.outside)
-            if timer._cancelled or not process.alive:
+            if not process.alive:
                 continue
             self._now = max(self._now, when)
             process.ready.append(timer)
             if not process.paused:
-                return
-        raise RuntimeError("nothing will ever happen again")
+                return process
+        if not self.ending:
+            raise RuntimeError("nothing will ever happen again")
+        return None
 
     def end(self) -> None:
         """Ends every task that there still is, so that none runs on when it is collected. Nobody hears of it."""

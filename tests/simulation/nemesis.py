@@ -40,6 +40,7 @@ class Nemesis:
             "postgres slow": self._slow_postgres,
             "store cut off": self._cut,
             "storm": self._storm,
+            "rebuild asked for": self._rebuild,
         }
 
     def start(self, seconds: float) -> None:
@@ -121,6 +122,12 @@ class Nemesis:
         self.redis.split()
         await asyncio.sleep(self._some(5.0))
         self.redis.join()
+
+    async def _rebuild(self) -> None:
+        """Somebody runs `seatmap rebuild`, or two do."""
+        for web in self.site.webs[: self.run.rng.choice((1, 1, 2))]:
+            if web.process.alive:
+                web.rebuild()
 
     async def _flush_scripts(self) -> None:
         self.redis.now.scripts.clear()

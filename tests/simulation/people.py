@@ -61,6 +61,11 @@ class Crowd:
         # Two of them are two pages of one visitor.
         self.buyers = [Buyer(self, f"buyer{number}", f"visitor{min(number, 4)}") for number in range(6)]
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether no visitor wants anything any more."""
+        return all(task.done() for buyer in self.buyers for task in buyer.process.tasks)
+
     def start(self) -> None:
         for buyer in self.buyers:
             buyer.process.spawn(buyer.live())

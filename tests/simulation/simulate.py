@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from seatmap.booking.commands import Hold
 from seatmap.errors import Refused, SeatmapError
-from tests.simulation.checks import CommitWatch, check_ledger, check_redis
+from tests.simulation.checks import CommitWatch, check_ledger, wrong_in_redis
 from tests.simulation.loop import until
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.people import PRICES, Crowd
@@ -25,6 +25,7 @@ COLORS = ("#112233", "")
 BLOCKED = 9
 FAULTS_S = 10.0
 SETTLED_S = 10.0  # until every unknown order is decided, once all is well again
+RECONCILED_S = 10.0  # the reconciler looks twice
 QUIET_S = 90.0  # until everything is: payments run out, refunds are sent again
 
 
@@ -65,7 +66,10 @@ def _play(run: Run, real: RealServer) -> None:
         story = loop.outside.spawn(_story(run, site, crowd, Nemesis(run, site, redis, postgres, crowd)))
         loop.run_until_complete(story)
         check_ledger(run, postgres.database, crowd)
-        check_redis(run, redis, postgres.database)
+        for complaint in wrong_in_redis(redis, postgres.database):
+            run.broken(complaint)
+        if run.faults["none"] and run.operations["repair"]:
+            run.broken(f"without a fault {run.operations['repair']} seats were repaired")
     except Exception as error:
         run.broken(f"the run broke down: {error!r}")
         logging.getLogger("tests.simulation").debug("the run broke down", exc_info=True)
@@ -84,15 +88,18 @@ async def _story(run: Run, site: Site, crowd: Crowd, nemesis: Nemesis) -> None:
     crowd.closing = True
     healed = run.loop.time()
     await _sells_again(run, site, healed)
-    await asyncio.sleep(max(0.0, healed + SETTLED_S - run.loop.time()))
+    await until(lambda: not any(placed.unknown for placed in crowd.orders.values()), 0.2, healed + SETTLED_S)
     for order_id, placed in crowd.orders.items():
         if placed.unknown:
             run.broken(f"P3: order {order_id} is unknown {SETTLED_S:.0f} s after everything was well again")
+    await until(lambda: crowd.is_gone, 0.2, healed + QUIET_S)
+    await asyncio.sleep(1.0)
     for spare in (site.webs[1], site.workers[1]):  # one of each is enough to end what goes on, and quicker
         spare.process.kill()
     crowd.send_again()
     await until(lambda: _is_quiet(site, crowd), 0.5, healed + QUIET_S)
-    await asyncio.sleep(7.0)  # the reconciler looks twice
+    tables, redis = site.postgres.database, site.redis
+    await until(lambda: not wrong_in_redis(redis, tables), 0.5, run.loop.time() + RECONCILED_S)
 
 
 async def _sells_again(run: Run, site: Site, healed: float) -> None:

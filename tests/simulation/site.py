@@ -19,7 +19,7 @@ from seatmap.checkout.payment import Cashier
 from seatmap.checkout.providers import test_card
 from seatmap.checkout.providers.door import Door
 from seatmap.checkout.providers.test_card import TestCard
-from seatmap.checkout.rebuild import open_event
+from seatmap.checkout.rebuild import open_event, rebuild
 from seatmap.checkout.resolve import resolve
 from seatmap.checkout.stores import Stores
 from seatmap.config import Settings
@@ -41,7 +41,7 @@ SETTINGS = Settings(
     extend_seconds=3,
     grace_ms=500,
     seats_per_visitor=4,
-    pay_seconds=10,
+    pay_seconds=6,
     command_timeout_ms=800,
     ledger_timeout_ms=1000,
     resolve_after_ms=1500,
@@ -140,6 +140,14 @@ class Web(_Member):
     async def _restore(self) -> None:
         with suppress(SeatmapError):
             await open_event(self.stores, EVENT)
+
+    def rebuild(self) -> None:
+        """As the command does, which asks no lock whether it may."""
+        self.process.spawn(self._rebuild())
+
+    async def _rebuild(self) -> None:
+        with suppress(SeatmapError):
+            await rebuild(self.stores, EVENT)
 
     async def _resolve(self) -> None:
         await resolve(self.stores, EVENT)
@@ -242,6 +250,8 @@ def simulated(run: Run) -> Iterator[None]:
         mock.patch.object(breaker, "time", clock),
         mock.patch.object(test_card, "time", clock),
         mock.patch.object(test_card, "uuid4", ids),
+        mock.patch.object(test_card, "SLOW_S", 2.0),
+        mock.patch.object(test_card, "LATE_S", 1.0),
         mock.patch.object(jobs, "_queue", _queue),
         mock.patch.object(worker_run, "jobs", SimpleNamespace(run=_work_jobs)),
         mock.patch.object(worker_run, "queue_lost", _nothing_lost),
