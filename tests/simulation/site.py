@@ -242,6 +242,7 @@ def simulated(run: Run) -> Iterator[None]:
     clock = SimpleNamespace(
         time=run.loop.time,
         monotonic=run.loop.time,
+        perf_counter=run.loop.time,
         monotonic_ns=lambda: int(run.loop.time() * 1_000_000_000),
     )
     ids = lambda: UUID(int=own.getrandbits(128), version=4)  # noqa: E731
