@@ -79,6 +79,8 @@ async def _revise(stores: Stores, staff: StaffEvent, wanted: Wanted, user_id: in
     if done:
         try:
             await rebuild(stores, event.id)
+            # The map is drawn from the plan: where its seats are in the table can wait until nobody else does.
+            await seats.move(stores.pool, event.id, [(i, revision.plan.seats[i]) for i in revision.moved])
         except SeatmapError as error:
             log.warning("event %s: its pages follow when Redis can be rebuilt: %s", event.id, error)
     return done
@@ -113,7 +115,6 @@ async def _write(
         left: Sequence[int] = sorted(set(revision.removed) - removed)
         if left:  # sold, and Redis does not know it
             raise await in_use(stores, event_id, (), left, CODE, WHY)
-        await seats.move(conn, event_id, [(seat, plan.seats[seat]) for seat in revision.moved])
         ids = await seats.categories(conn, event_id)
         await seats.append(conn, event_id, plan.seats[revision.added :], revision.added, ids)
         plan_id = await plans.save(conn, plan.name, merged, len(plan.seats), of_event=event_id)

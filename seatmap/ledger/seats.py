@@ -69,12 +69,13 @@ async def generate(
 async def append(
     conn: Any, event_id: int, seats: Sequence[Seat], first: int, categories: Mapping[str, int]
 ) -> None:
-    """Writes seats, the first of which has the index `first`."""
-    records = [
-        (event_id, index, s.section, s.row, s.number, s.label, s.x, s.y, categories[s.category])
-        for index, s in enumerate(seats, first)
-    ]
-    await conn.copy_records_to_table("seats", records=records, columns=_COLUMNS)
+    """Writes seats, the first of which has the index `first`, as a part of the caller's transaction."""
+    for at in range(0, len(seats), CHUNK):  # none of the statements takes long
+        records = [
+            (event_id, index, s.section, s.row, s.number, s.label, s.x, s.y, categories[s.category])
+            for index, s in enumerate(seats[at : at + CHUNK], first + at)
+        ]
+        await conn.copy_records_to_table("seats", records=records, columns=_COLUMNS)
 
 
 async def seat_table(pool: asyncpg.Pool, event_id: int) -> SeatTable:
@@ -157,19 +158,22 @@ async def remove_all(conn: Any, event_id: int) -> None:
     await conn.execute("DELETE FROM seats WHERE event_id = $1", event_id)
 
 
-async def move(conn: Any, event_id: int, moved: Sequence[tuple[int, Seat]]) -> None:
-    """Gives seats, by index, other places on the map."""
-    await conn.execute(
-        """
-        UPDATE seats SET x = there.x, y = there.y
-        FROM unnest($2::int[], $3::float8[], $4::float8[]) AS there (index, x, y)
-        WHERE event_id = $1 AND seats.index = there.index
-        """,
-        event_id,
-        [index for index, _ in moved],
-        [seat.x for _, seat in moved],
-        [seat.y for _, seat in moved],
-    )
+async def move(pool: asyncpg.Pool, event_id: int, moved: Sequence[tuple[int, Seat]]) -> None:
+    """Gives seats, by index, other places on the map, in chunks that are each committed."""
+    for first in range(0, len(moved), CHUNK):
+        chunk = moved[first : first + CHUNK]
+        async with connection(pool) as conn:
+            await conn.execute(
+                """
+                UPDATE seats SET x = there.x, y = there.y
+                FROM unnest($2::int[], $3::float8[], $4::float8[]) AS there (index, x, y)
+                WHERE event_id = $1 AND seats.index = there.index
+                """,
+                event_id,
+                [index for index, _ in chunk],
+                [seat.x for _, seat in chunk],
+                [seat.y for _, seat in chunk],
+            )
 
 
 async def of_category(pool: asyncpg.Pool, event_id: int, category_id: int) -> tuple[int, ...]:

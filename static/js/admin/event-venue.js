@@ -1,12 +1,13 @@
 // What an event takes place in and what that costs: another plan, a category less. A part of the event page's
 // component: methods only.
 
-import { request, send } from "../api.js"
+import { request } from "../api.js"
 import { plural } from "../format.js"
 import { toast } from "../toasts.js"
 import { confirm } from "./confirm.js"
 import { formOf } from "./event-form.js"
 import { element } from "./frame.js"
+import { send } from "./send.js"
 
 const GRID = "grid" // in the list of plans: rows and columns instead
 
