@@ -19,7 +19,7 @@ from seatmap.ledger.staff_events import StaffEvent
 TRIES = 3  # when the event was rebuilt in between
 
 
-class SeatEdit(Struct, frozen=True, kw_only=True):
+class SeatEdit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What should become of some seats: one of the three. `status` is blocked or available."""
 
     status: str = ""
