@@ -12,6 +12,7 @@ cancel    an event with 50,000 bookings: closed, told to its pages, owed back
 fanout    one change to 5,000 viewers beside a C loop; 200 a second; 1,000 a second to 10,000; 500 that never read
 memory    what an idle viewer costs; handshakes a second
 reconnect 10,000 viewers come back at once
+signins   200 tries a second to sign in, and the viewers' p99 with and without them
 snapshot  a hall of 100,000 seats: its snapshot, making and opening it; importing a plan
 """
 
@@ -34,6 +35,7 @@ from loadtest import (
     bench_rates,
     bench_recovery,
     bench_screens,
+    bench_signins,
     bench_start,
     peer_postgres,
     peer_starlette,
@@ -55,6 +57,7 @@ BENCHES: dict[str, Callable[[Site, Rounds], Coroutine[Any, Any, None]]] = {
     "memory": bench_crowd.memory,
     "reconnect": bench_crowd.reconnect,
     "recovery": bench_recovery.recovery,
+    "signins": bench_signins.signins,
     "snapshot": bench_start.snapshot,
 }
 # The same work, in the same run, on what people would build or take instead.

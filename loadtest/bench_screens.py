@@ -57,14 +57,14 @@ async def screens(site: Site, rounds: Rounds) -> None:
     """200 viewers of a theatre; visitors hold 50 seats a second."""
     async with opened(site, theatre()) as event_id:
         wall = Wall()
-        viewers = [await _viewer(site, event_id, wall) for _ in range(VIEWERS)]
+        viewers = [await viewer(site, event_id, wall) for _ in range(VIEWERS)]
         clickers = [await Client.connect(site.url, event_id) for _ in range(CLICKERS)]
-        await _click(clickers, 1.0)
+        await click(clickers, 1.0)
         for _ in range(ROUNDS):
-            await _give_back(clickers)
+            await give_back(clickers)
             wall.clear()
             before, began = site.cpu()["web"], time.perf_counter()
-            clicked = await _click(clickers, SECONDS)
+            clicked = await click(clickers, SECONDS)
             seconds = time.perf_counter() - began
             web = site.cpu()["web"] - before
             await asyncio.sleep(LATE_SECONDS)
@@ -78,12 +78,13 @@ async def screens(site: Site, rounds: Rounds) -> None:
             client.close()
 
 
-async def _viewer(site: Site, event_id: int, wall: Wall) -> Client:
+async def viewer(site: Site, event_id: int, wall: Wall) -> Client:
+    """A page whose frames are recorded."""
     record = wall.screen()
     return await Client.connect(site.url, event_id, lambda frame: record.append((time.perf_counter(), frame)))
 
 
-async def _click(clickers: list[Client], seconds: float) -> dict[int, float]:
+async def click(clickers: list[Client], seconds: float) -> dict[int, float]:
     """Seat → when it was clicked, at a steady pace, whether or not the answers have come."""
     free = asyncio.Queue[Client]()
     for clicker in clickers:
@@ -107,7 +108,8 @@ async def _click(clickers: list[Client], seconds: float) -> dict[int, float]:
     return clicked
 
 
-async def _give_back(clickers: list[Client]) -> None:
+async def give_back(clickers: list[Client]) -> None:
+    """Have nobody hold anything, and the screens show it."""
     for clicker in clickers:
         # A hold of a seat that one has answers what one has; the seat itself is beside the point.
         mine = decode_reply(await clicker.ask(b'{"type":"mine","id":"m"}')).mine

@@ -43,15 +43,19 @@ class Rounds:
 
     def spread(self, name: str, values: list[float], unit: str, *, target_p99: str = "") -> None:
         """One round's distribution: its p50 and p99."""
-        if len(values) < 2:
-            values = values * 2 or [0.0, 0.0]
-        cuts = quantiles(values, n=100, method="inclusive")
-        self.add(f"{name}_p50", cuts[49], unit)
-        self.add(f"{name}_p99", cuts[98], unit, target_p99)
+        self.add(f"{name}_p50", percentile(values, 50), unit)
+        self.add(f"{name}_p99", percentile(values, 99), unit, target_p99)
 
     @property
     def all(self) -> list[Figure]:
         return list(self._figures.values())
+
+
+def percentile(values: list[float], percent: int) -> float:
+    """The value below which so many of them lie."""
+    if len(values) < 2:
+        return values[0] if values else 0.0
+    return quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def table(title: str, figures: list[Figure]) -> Table:

@@ -3,6 +3,7 @@
 import hashlib
 import ipaddress
 import math
+import time
 from functools import lru_cache
 
 from msgspec import Struct
@@ -26,6 +27,9 @@ return 0
 _SHA = hashlib.sha1(_TAKE.encode(), usedforsecurity=False).hexdigest()
 
 
+REMEMBERED_MAX = 10_000
+
+
 class Bucket(Struct, frozen=True):
     """`burst` tries at once, then one each `seconds`."""
 
@@ -39,19 +43,37 @@ class Throttle:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        # Until when Redis would say the same: most tries of a flood are refused without asking it.
+        self._refused: dict[str, float] = {}
 
     async def take(self, bucket: Bucket, *who: str) -> None:
         """One try. Refuses with too_many_attempts and `retry_after` in seconds; a refused try costs nothing."""
+        key, now = _key(bucket, who), time.monotonic()
+        until = self._refused.get(key, 0.0)
+        if until <= now:
+            until = now + await self._ask(bucket, key)
+            if until == now:
+                return
+            self._remember(key, until, now)
+        raise Refused("too_many_attempts", retry_after=math.ceil(until - now))
+
+    async def _ask(self, bucket: Bucket, key: str) -> float:
+        """0, or in how many seconds there is a token again."""
         async with self._redis.connection() as connection:
-            wait = await evaluate(
-                connection, _TAKE, _SHA, [_key(bucket, who)], [bucket.seconds * 1000, bucket.burst]
-            )
-        if wait:
-            raise Refused("too_many_attempts", retry_after=math.ceil(wait / 1000))
+            wait = await evaluate(connection, _TAKE, _SHA, [key], [bucket.seconds * 1000, bucket.burst])
+        return float(wait) / 1000
+
+    def _remember(self, key: str, until: float, now: float) -> None:
+        if len(self._refused) >= REMEMBERED_MAX:
+            self._refused = {key: until for key, until in self._refused.items() if until > now}
+        if len(self._refused) < REMEMBERED_MAX:
+            self._refused[key] = until
 
     async def forget(self, bucket: Bucket, *who: str) -> None:
         """The tries so far do not count any more."""
-        await self._redis.command("DEL", _key(bucket, who))
+        key = _key(bucket, who)
+        self._refused.pop(key, None)
+        await self._redis.command("DEL", key)
 
 
 def _key(bucket: Bucket, who: tuple[str, ...]) -> str:
