@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from seatmap.errors import Refused
 from seatmap.ledger import money_by_hand
-from seatmap.ledger.money_by_hand import STUCK, TO_PAY_OUT, RefundRecord
+from seatmap.ledger.money_by_hand import STUCK, SUSPECTS, TO_PAY_OUT, RefundRecord
 from seatmap.ledger.orders import read_orders
 from seatmap.ledger.pool import connection
 from seatmap.model import Order
@@ -64,30 +64,35 @@ class Filter(Struct, frozen=True, kw_only=True):
     limit: int = 50
 
 
+_COLUMNS = f"o.id, o.cancel_reason, {STUCK} AS stuck, {TO_PAY_OUT} AS to_pay_out"
+_WANTED = """
+    o.deleted_at IS NULL
+        AND ($1 = '' OR strpos(lower(o.name), lower($1)) > 0 OR strpos(lower(o.email), lower($1)) > 0
+            OR o.id::text = lower($1) OR right(o.id::text, 8) = lower($1)
+            OR EXISTS (
+                SELECT FROM bookings b JOIN seats s ON s.event_id = b.event_id AND s.index = b.seat
+                WHERE b.order_id = o.id AND strpos(lower(s.label), lower($1)) > 0))
+        AND ($2::bigint IS NULL OR o.event_id = $2)
+        AND ($3 = '' OR o.status = $3) AND ($4 = '' OR o.payment_status = $4)
+        AND ($5::uuid IS NULL OR (o.created_at, o.id) < (SELECT created_at, id FROM orders WHERE id = $5))
+    ORDER BY o.created_at DESC, o.id DESC LIMIT $6
+"""
+_LISTED = f"SELECT {_COLUMNS} FROM orders o WHERE {_WANTED}"
+_LISTED_STUCK = f"""
+    SELECT {_COLUMNS} FROM ({SUSPECTS}) m JOIN orders o ON o.id = m.order_id
+    WHERE ({STUCK} OR {TO_PAY_OUT} > 0) AND {_WANTED}
+"""
+
+
 async def listed(pool: asyncpg.Pool, wanted: Filter) -> list[AdminOrder]:
     """Orders, the newest first."""
     async with connection(pool) as conn:
         rows = await conn.fetch(
-            f"""
-            SELECT o.id, o.cancel_reason, {STUCK} AS stuck, {TO_PAY_OUT} AS to_pay_out FROM orders o
-            WHERE o.deleted_at IS NULL
-                AND ($1 = '' OR strpos(lower(o.name), lower($1)) > 0 OR strpos(lower(o.email), lower($1)) > 0
-                    OR o.id::text = lower($1) OR right(o.id::text, 8) = lower($1)
-                    OR EXISTS (
-                        SELECT FROM bookings b JOIN seats s ON s.event_id = b.event_id AND s.index = b.seat
-                        WHERE b.order_id = o.id AND strpos(lower(s.label), lower($1)) > 0))
-                AND ($2::bigint IS NULL OR o.event_id = $2)
-                AND ($3 = '' OR o.status = $3) AND ($4 = '' OR o.payment_status = $4)
-                AND (NOT $5 OR {STUCK} OR {TO_PAY_OUT} > 0)
-                AND ($6::uuid IS NULL
-                    OR (o.created_at, o.id) < (SELECT created_at, id FROM orders WHERE id = $6))
-            ORDER BY o.created_at DESC, o.id DESC LIMIT $7
-            """,
+            _LISTED_STUCK if wanted.stuck else _LISTED,
             wanted.q,
             wanted.event_id,
             wanted.status,
             wanted.payment,
-            wanted.stuck,
             wanted.after,
             wanted.limit,
         )

@@ -24,6 +24,12 @@ STUCK = """
         )
     )
 """
+# Orders of which some are stuck or to be paid out, found without a look at each: nearly all are fine.
+SUSPECTS = """
+    SELECT order_id FROM payments WHERE status IN ('stuck', 'authorized') OR reseat_order_id IS NOT NULL
+    UNION SELECT p.order_id FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.status <> 'done'
+    UNION SELECT id FROM orders WHERE status = 'pending' AND pay_by < now() - interval '10 minutes'
+"""
 # What the box office still has to hand out for the order `o`.
 TO_PAY_OUT = """
     (SELECT coalesce(sum(r.amount), 0)::bigint FROM refunds r JOIN payments p ON p.id = r.payment_id

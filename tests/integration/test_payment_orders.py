@@ -7,6 +7,7 @@ once for each of them, with a process that dies there and whose work is taken up
 
 import asyncio
 import itertools
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from seatmap import failpoints
 from seatmap.booking.commands import Expire
 from seatmap.checkout.box_office import BoxOffice
 from seatmap.checkout.cancel_event import canceller
+from seatmap.checkout.providers.test_card import SIGNATURE, Delivery
 from seatmap.checkout.resolve import resolve
 from seatmap.config import Settings
 from seatmap.errors import Refused
@@ -37,7 +39,7 @@ FEWER = ("paid", "failed", "expire", "buyer", "staff", "rival", "event", "beat")
 LETTERS = (*FEWER, "paid anew", "retry")
 LONGEST = 3
 AT_ONCE = 6
-ROUNDS_MAX = 50  # of 100 late payments and refunds each
+ROUNDS_MAX = 100  # of 100 late payments and refunds each
 
 # Where a process may die, so that the next has to go on: everywhere after the order was made. ("pay.in_postgres" is
 # either the place before it or the one after it.)
@@ -95,15 +97,16 @@ class Walk:
         self.life = life
         self.order: Book
         self.payment: Payment
-        self.first: Any = None  # the message that is sent again
+        self.message = b""  # that is sent again
         self.came = False  # money
 
     async def begin(self, till: Till) -> None:
         self.order = await till.order(self.visitor, self.seat)
         self.payment = await till.payment(self.order)
-        self.first = till.card.message(
-            self.payment.session, "captured", self.payment.amount, self.payment.currency
-        )
+        self.message = self._news(till).body
+
+    def _news(self, till: Till) -> Delivery:
+        return till.card.message(self.payment.session, "captured", self.payment.amount, self.payment.currency)
 
     async def step(self, letter: str, till: Till, desk: BoxOffice) -> None:
         """One step, by a process that may die of it."""
@@ -118,11 +121,11 @@ class Walk:
     async def _step(self, letter: str, till: Till, desk: BoxOffice) -> None:
         if letter in ("paid", "paid anew"):
             self.came = True  # the provider sends it until it was taken
-            delivery = self.first
-            if letter == "paid anew":
-                amount, currency = self.payment.amount, self.payment.currency
-                delivery = till.card.message(self.payment.session, "captured", amount, currency)
-            await till.cashier.receive(CARD, delivery.headers, delivery.body)
+            if letter == "paid":
+                await self.come_again(till)
+            else:
+                delivery = self._news(till)
+                await till.cashier.receive(CARD, delivery.headers, delivery.body)
         elif letter == "failed":
             await till.say(self.payment, "failed")
         elif letter == "retry":
@@ -145,8 +148,10 @@ class Walk:
             await till.cashier.retry(self.order.order_id)
 
     async def come_again(self, till: Till) -> None:
-        """The provider sends its message until it is taken."""
-        await till.cashier.receive(CARD, self.first.headers, self.first.body)
+        """The provider sends its message until it is taken, signed anew each time."""
+        now = str(int(time.time()))
+        headers = {SIGNATURE: f"t={now},v1={till.card._sign(now, self.message)}"}
+        await till.cashier.receive(CARD, headers, self.message)
 
     async def _rival(self, till: Till) -> None:
         rival = f"rival of {self.visitor}"
