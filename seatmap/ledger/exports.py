@@ -86,6 +86,7 @@ SEATS = Export(
         ON b.event_id = s.event_id AND b.seat = s.index AND b.status IN ('pending', 'confirmed')
     LEFT JOIN orders o ON o.id = b.order_id
     WHERE (s.event_id, s.index) > ($3::bigint, $4::int) AND ($1::bigint = 0 OR s.event_id = $1)
+        AND s.deleted_at IS NULL
     ORDER BY s.event_id, s.index LIMIT $2
     """,
 )

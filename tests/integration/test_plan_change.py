@@ -104,6 +104,8 @@ async def test_open_pages_follow_to_the_new_plan(office: Office) -> None:
     await agree(office, event_id)
     assert (await problem(page.ask("hold", seats=[8])))["code"] == "seat_blocked", "it is away for ever"
 
+    listed = await office.http.get(f"/api/admin/exports/seats.csv?event={event_id}")
+    assert len(listed.text.splitlines()) == 1 + 40, "a removed seat is in no list"
     copy = (await office.post(event_id, "duplicate"))["id"]
     await office.work()
     assert (await office.get(f"/events/{copy}/plan"))["removed"] == removed
