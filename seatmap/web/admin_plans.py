@@ -3,17 +3,19 @@
 import asyncio
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
+from starlette.responses import Response
 
 from seatmap.errors import Refused
 from seatmap.ledger import audit_log, plans
 from seatmap.ledger.plans import PlanSummary
 from seatmap.ledger.pool import Pool, connection
-from seatmap.model import Plan
+from seatmap.model import Category, Plan
 from seatmap.plan import pretix
 from seatmap.plan.grid import grid
 from seatmap.plan.pretix_file import BYTES_MAX
-from seatmap.plan.public import restore, storable
+from seatmap.plan.public import public, restore, storable
 from seatmap.web.admin_event import NewEventBody, PlanBody, who
 from seatmap.web.endpoint import Access, Call, Endpoint
 
@@ -48,8 +50,17 @@ class Plans:
         self._pool = pool
 
     def endpoints(self) -> list[Endpoint]:
-        """Both."""
+        """All of them."""
         return [
+            Endpoint(
+                method="GET",
+                path="/api/admin/plans/{plan_id}",
+                handle=self.show,
+                access=Access.viewer,
+                tag="admin plans",
+                summary="A plan as pages draw it, at no price",
+                refuses=("not_found",),
+            ),
             Endpoint(
                 method="GET",
                 path="/api/admin/plans",
@@ -80,6 +91,10 @@ class Plans:
         shown = found[: query.limit]
         return PlanList(shown, str(shown[-1].id) if len(found) > len(shown) else None)
 
+    async def show(self, call: Call) -> Response:
+        body = await plans.body(self._pool, call.number("plan_id", "not_found"))
+        return Response(await asyncio.to_thread(_drawn, body), 200, media_type="application/json")
+
     async def keep(self, call: Call) -> PlanKept:
         plan, report = await asyncio.to_thread(pretix.read, call.body)
         body = await asyncio.to_thread(storable, plan)
@@ -88,6 +103,12 @@ class Plans:
             details = {"plan": plan_id, "name": plan.name}
             await audit_log.record(conn, user_id=who(call), verb="import", object="plan", details=details)
         return PlanKept(id=plan_id, name=plan.name, seat_count=len(plan.seats), mended=list(report.mended))
+
+
+def _drawn(body: bytes) -> bytes:
+    plan = restore(body)
+    categories = [Category(id=place, name=name, price=0) for place, name in enumerate(plan.categories)]
+    return msgspec.json.encode(public(plan, plan_version=1, currency="EUR", categories=categories))
 
 
 async def wanted_plan(

@@ -336,3 +336,11 @@ async def test_a_cancelled_events_orders_are_cancelled(office: Office) -> None:
     (entry,) = [e for e in (await office.get(f"/audit?event={event_id}"))["entries"] if e["verb"] == "cancel"]
     assert entry["details"] == {"reason": "Flooded"}
     assert entry["user"] == "admin"
+
+
+async def test_a_kept_plan_is_shown_before_there_is_an_event(office: Office) -> None:
+    await office.draft()
+    (kept,) = (await office.get("/plans"))["plans"]
+    plan = await office.get(f"/plans/{kept['id']}")
+    assert (len(plan["x"]), plan["categories"][0]["name"]) == (40, "Standard")
+    assert await office.code("GET", "/plans/4711") == "not_found"

@@ -43,7 +43,7 @@ Alpine.data("newEvent", () => ({
 
   choose(source) {
     this.source = source
-    if (source === "grid") this.$nextTick(() => this.preview())
+    this.$nextTick(() => this.preview())
   },
 
   is(source) {
@@ -51,7 +51,24 @@ Alpine.data("newEvent", () => ({
   },
 
   preview() {
-    if (this.source !== "grid") return
+    return this.source === "grid" ? this.previewGrid() : this.previewPlan()
+  },
+
+  async previewPlan() {
+    const id = Number(this.$refs.plan.value)
+    const chosen = this.plans.find((plan) => plan.id === id)
+    this.seatText = chosen?.text ?? ""
+    if (!chosen) return
+    try {
+      const plan = await request(`/api/admin/plans/${id}`)
+      // Another may have been chosen while this one was on its way.
+      if (this.source === "plan" && Number(this.$refs.plan.value) === id) new PlanMap(this.$refs.map, plan, { mayChoose: () => false })
+    } catch (error) {
+      this.failure = error.message
+    }
+  },
+
+  previewGrid() {
     const grid = gridOf(new FormData(this.$refs.form))
     const seats = grid.rows * grid.columns
     this.seatText = `${count(grid.rows)} rows of ${count(grid.columns)}: ${plural(seats, "seat")}`
@@ -69,6 +86,7 @@ Alpine.data("newEvent", () => ({
       await this.loadPlans()
       this.$nextTick(() => {
         this.$refs.plan.value = made.id
+        this.preview()
       })
     } catch (error) {
       this.failure = error.message
