@@ -78,12 +78,22 @@ def up() -> None:
 
 
 @app.command()
-def web() -> None:
+def web(
+    processes: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes that share the port: about one per core.")
+    ] = 1,
+    beat: Annotated[int, typer.Option(hidden=True)] = -1,
+) -> None:
     """Serve pages, API and websockets."""
     with _settings(attached=True) as settings:
-        from seatmap.web import serve
+        if processes > 1:
+            from seatmap import webs
 
-        serve.run(settings)
+            webs.run(settings, processes)
+        else:
+            from seatmap.web import serve
+
+            serve.run(settings, beat)
 
 
 @app.command()

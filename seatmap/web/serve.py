@@ -3,11 +3,12 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -22,20 +23,24 @@ from seatmap.web.screens import DirectScreen
 
 UNSENT_LOW_WATER_BYTES = 16 * 1024
 DEAD_PEER_MS = 20_000
+BEAT_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, beat: int = -1) -> None:
     """Serve until SIGINT or SIGTERM, from the moment that Postgres answers; until then, say that it does not.
 
-    Raises Unusable if the address cannot be had.
+    `beat` is a pipe to a parent with further such processes on the same port: it hears each second that this one
+    is well. Raises Unusable if the address cannot be had.
     """
     if (files := open_files.raise_limit()) < open_files.ENOUGH:
         log.warning(
             "this process may open %d files only, and each screen is one: see `seatmap doctor`", files
         )
-    listener = listen(settings.host, settings.port)
+    listener = listen(settings.host, settings.port, shared=beat >= 0)
+    if beat >= 0:
+        _beat(beat)
     entrance = Entrance(settings)
     opening = asyncio.ensure_future(entrance.run())
     first_answer = asyncio.ensure_future(entrance.answers.wait())
@@ -51,6 +56,19 @@ async def serve(settings: Settings) -> None:
         await server.serve(sockets=[listener])
     entrance.close()
     await opening
+
+
+def _beat(pipe: int) -> None:
+    """Say that the event loop runs, now and each second."""
+    loop = asyncio.get_running_loop()
+
+    def beat() -> None:
+        with suppress(OSError):  # a parent that is gone or does not read
+            os.write(pipe, b".")
+        loop.call_later(BEAT_SECONDS, beat)
+
+    os.set_blocking(pipe, False)
+    beat()
 
 
 class _Server(uvicorn.Server):
@@ -105,30 +123,38 @@ def _calm_the_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """The listening socket; what is set on it holds for the connections that it accepts."""
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """The listening socket. Raises Unusable if the address cannot be had."""
+    listener = bind(host, port, shared=shared)
+    listener.listen(4096)
+    listener.setblocking(False)
+    return listener
+
+
+def bind(host: str, port: int, *, shared: bool) -> socket.socket:
+    """A socket that has the address, `shared` with others; what is set on it holds for what it accepts."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if sys.platform == "linux":
         # Without these a screen that does not read hides megabytes in the kernel and looks healthy.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LOW_WATER_BYTES)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
     try:
         listener.bind((host, port))
-        listener.listen(4096)
     except OSError as error:
         listener.close()
         raise Unusable(
             f"Cannot listen on {host} port {port}: {error.strerror}. Set HOST or PORT to another one."
         ) from None
-    listener.setblocking(False)
     return listener
 
 
-def run(settings: Settings) -> None:
-    """The web process, from its start to its end."""
+def run(settings: Settings, beat: int = -1) -> None:
+    """The web process, from its start to its end; see `serve`."""
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings))
+        runner.run(serve(settings, beat))

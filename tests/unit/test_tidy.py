@@ -17,12 +17,12 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())
     for names in (
         "config errors model protocol keys __init__",
-        "breaker changes connections embedded failpoints log migrate open_files tally tasks",
+        "breaker changes children connections embedded failpoints log migrate open_files tally tasks",
         "booking live ledger plan",
         "checkout",
         "metrics",
         "web worker demo doctor restore simulate verify",
-        "admins up opening",
+        "admins up webs opening",
         "cli __main__",
     )
 )
