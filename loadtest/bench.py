@@ -38,6 +38,7 @@ from loadtest import (
     bench_signins,
     bench_start,
     peer_postgres,
+    peer_sockets,
     peer_starlette,
 )
 from loadtest.bench_site import NO_LIMITS, Site, folder, site, where
@@ -64,6 +65,8 @@ BENCHES: dict[str, Callable[[Site, Rounds], Coroutine[Any, Any, None]]] = {
 PEERS: dict[str, Callable[[Site, Rounds], Coroutine[Any, Any, None]]] = {
     "holds": peer_starlette.holds,
     "books": peer_postgres.books,
+    "fanout": peer_sockets.fanout,
+    "memory": peer_sockets.memory,
 }
 Name = Enum("Name", {name: name for name in ("start", *BENCHES)})  # type: ignore[misc]
 
