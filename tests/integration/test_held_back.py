@@ -118,7 +118,8 @@ async def test_a_rebuild_and_a_copy_know_them(office: Office) -> None:
     event_id = await kept(office)
     page = await office.site.page(event_id)
     async with open_stores(office.site.settings) as stores:
-        await rebuild(stores, event_id)  # or the site, which may be faster when it finds that one is under way
+        # Or the site does, which may be faster when it finds that one is under way.
+        await rebuild(stores, event_id)
     await until(lambda: page.position.epoch > 1)
     await page.shows(4, BLOCKED)
     assert (await refusal(page, 4))["code"] == "seat_held_back"
