@@ -179,15 +179,16 @@ class Buyer:
     async def _buy(self) -> None:
         rng = self.run.rng
         order_id = UUID(int=rng.getrandbits(128), version=4)
-        total = sum(PRICES[seat % 2] for seat in self.held)
+        hold_id, seats = self._claimed()
+        total = sum(PRICES[seat % 2] for seat in seats)
         if rng.random() < 0.03:
             total += 1
         order = protocol.Book(
             id="1",
             epoch=self.epoch if rng.random() < 0.3 else 0,
             order_id=order_id,
-            hold_id=self.hold_id,
-            seats=self.held,
+            hold_id=hold_id,
+            seats=seats,
             total=total,
             name="Ada",
             email="ada@example.org",
@@ -209,6 +210,17 @@ class Buyer:
         self.hold_id, self.held = "", ()
         if placed_order is not None and placed_order.status == "pending" and rng.random() < 0.8:
             await self._pay(placed_order)
+
+    def _claimed(self) -> tuple[str, tuple[int, ...]]:
+        """The hold and its seats; of a page that is broken or lies, another's hold or other seats."""
+        rng = self.run.rng
+        mischief = rng.random()
+        if mischief < 0.04:
+            return self.hold_id, tuple(rng.sample(range(self.crowd.seats), len(self.held)))
+        if mischief < 0.06:
+            other = rng.choice(self.crowd.buyers)
+            return other.hold_id, other.held or self.held
+        return self.hold_id, self.held
 
     async def _book(self, order: protocol.Book, placed: Placed, web: int | None = None) -> Order | None:
         placed.asked += 1
