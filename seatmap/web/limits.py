@@ -15,8 +15,9 @@ from typing import Self
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from seatmap import open_files
 from seatmap.config import Settings
-from seatmap.errors import Refused
+from seatmap.errors import Refused, Unavailable
 from seatmap.web.problems import problem_response
 from seatmap.web.throttle import address_of
 
@@ -26,6 +27,7 @@ POLICY_VIOLATION = 1008  # the code that such a websocket is closed with
 ROUNDING = 1e-6  # seconds by which sums of moments may be off
 PRUNE_FROM = 1024  # known askers; beyond it those are forgotten whom nothing is counted of
 WARN_SECONDS = 60.0
+FILES_KEPT = 256  # of those that a process may open: for the stores, for requests, for what is being read
 UNCOUNTED = ("/static/", "/healthz", "/readyz", "/metrics")
 
 log = logging.getLogger(__name__)
@@ -93,6 +95,8 @@ class Limits:
         self._visitors = _Askers()
         self._addresses = _Askers()
         self._warned_at = -WARN_SECONDS
+        self.connections = 0  # websockets that are open here
+        self.connections_max = max(1, open_files.limit() - FILES_KEPT)
 
     def ask_from(self, address: str) -> None:
         """A request from a network address. Refuses with too_many_requests and `retry_after` in seconds."""
@@ -109,7 +113,11 @@ class Limits:
             raise too_many("You ask", self.settings.visitor_requests_per_s, wait)
 
     def connect(self, connection: HTTPConnection, visitor: str) -> "Line":
-        """A websocket that opens. Refuses with too_many_requests or too_many_connections."""
+        """A websocket that opens. Refuses with too_many_requests or too_many_connections; Unavailable when full."""
+        if self.connections >= self.connections_max:
+            raise Unavailable(
+                "As many people look at the map as this server can carry. Try again in a moment."
+            )
         address = address_of(connection)
         self.ask_from(address)
         now, settings = self.clock(), self.settings
@@ -152,6 +160,7 @@ class Line(Bucket):
         self._address = address
         self._of_visitor, self._of_address = of_visitor, of_address
         self._refused = 0
+        limits.connections += 1
         of_visitor.connections += 1
         of_address.connections += 1
 
@@ -165,6 +174,7 @@ class Line(Bucket):
 
     def close(self) -> None:
         """The websocket is gone."""
+        self._limits.connections -= 1
         self._of_visitor.connections -= 1
         self._of_address.connections -= 1
 

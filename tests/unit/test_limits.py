@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from seatmap.config import Settings
-from seatmap.errors import Refused
+from seatmap.errors import Refused, Unavailable
 from seatmap.web import limits
 from seatmap.web.limits import BURST_SECONDS, FLOOD_REFUSALS, Bucket, Limits, Line
 
@@ -189,3 +189,19 @@ def test_a_whole_venue_behind_one_address_may_come() -> None:
     for line in lines:
         clock.now += 1 / 1600
         assert line.message() is None
+
+
+def test_a_process_takes_no_more_pages_than_it_has_files_for(counts: Limits) -> None:
+    counts.connections_max = 2
+    lines = [counts.connect(came_from(f"192.0.2.{i}"), f"v{i}") for i in range(2)]
+    with pytest.raises(Unavailable, match="as this server can carry"):
+        counts.connect(came_from("192.0.2.9"), "bob")
+    lines[0].close()
+    with counts.connect(came_from("192.0.2.9"), "bob"):
+        assert counts.connections == 2
+    assert counts.connections == 1
+
+
+def test_files_are_kept_for_everything_else(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seatmap.open_files.limit", lambda: 1024)
+    assert Limits(SETTINGS, clock).connections_max == 1024 - limits.FILES_KEPT
