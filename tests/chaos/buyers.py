@@ -13,7 +13,9 @@ from tests.chaos.history import Answer, Call, Left, Told, now
 
 ORDERS_MAX = 12  # of one visitor; then somebody new comes
 KEPT_MAX = 3  # orders that a visitor keeps before one is given back
-SEATS_MAX = 8  # of a visitor, as the events are made
+WANTS_GONE = 0.2  # how often somebody wants a seat that is somebody else's
+THINKS = 0.1  # how often somebody thinks before they buy
+HOT, HOT_SEATS = 0.15, 16  # how often somebody wants one of the best seats, and how many those are
 PAUSE_SECONDS = 0.02
 RETRY_SECONDS = 0.2
 GIVE_UP_SECONDS = 120.0  # for an order to get an answer; the checker finds it long before
@@ -150,6 +152,8 @@ class Buyer:
         hold = await self._hold(visit)
         if hold is None:
             return
+        if chance() < THINKS:  # meanwhile others want the same seats
+            await asyncio.sleep(chance())
         if chance() < 0.05:
             hold = await self._extended(visit, hold)
         if chance() < 0.08:
@@ -201,13 +205,15 @@ class Buyer:
         return answer
 
     def _choose(self, show: Show) -> list[int]:
-        """One to three seats, mostly such as nobody seems to have."""
+        """One to three seats, mostly such as nobody seems to have; at times the best, which all want."""
         chance = self.crowd.chance
         chosen: set[int] = set()
+        if chance.random() < HOT:
+            return sorted(chance.sample(range(HOT_SEATS), chance.choice((1, 2))))
         for _ in range(chance.choice((1, 1, 2, 2, 3))):
             seat = chance.randrange(show.seats)
             for _ in range(4):
-                if seat not in show.gone or chance.random() < 0.05:
+                if seat not in show.gone or chance.random() < WANTS_GONE:
                     break
                 seat = chance.randrange(show.seats)
             chosen.add(seat)

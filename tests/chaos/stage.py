@@ -39,7 +39,7 @@ SETTINGS = {
     "SEATMAP_COMMAND_TIMEOUT_MS": "1000",
     "SEATMAP_LEDGER_TIMEOUT_MS": "1500",
     "SEATMAP_RESOLVE_AFTER_MS": "2500",
-    "SEATMAP_RECONCILE_MS": "1000",
+    "SEATMAP_RECONCILE_MS": "3000",  # long enough for what is wrong to be met before it is mended
     "SEATMAP_HEAD_CHECK_MS": "500",
     "SEATMAP_HEARTBEAT_MS": "1000",
     "SEATMAP_RECONNECT_MS": "300",

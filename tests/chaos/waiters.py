@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 
+from tests.chaos.buyers import HOT_SEATS
 from tests.chaos.clients import Gone, Page
 from tests.chaos.crowd import ANSWER_SECONDS, Crowd
 from tests.chaos.history import now
@@ -40,7 +41,7 @@ class Waiter:
             await page.open()
         except Gone:
             return
-        seat = self.crowd.chance.randrange(show.seats)
+        seat = self.crowd.chance.randrange(HOT_SEATS)  # which all others want meanwhile
         held = self.crowd.begin("hold", who, show.id, web, "ws", seats=(seat,))
         answer = await self.crowd.over_page(page, held, {"type": "hold", "seats": [seat]})
         if answer.result == "ok":
