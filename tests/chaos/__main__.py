@@ -63,7 +63,7 @@ def main(
     faults: Annotated[int, typer.Option(help="End when so many were made, and so many were booked.")] = 0,
     bookings: Annotated[int, typer.Option(help="The same, of bookings acknowledged.")] = 0,
     hall: Annotated[int, typer.Option(help="Seats of one event, for rebuilds that take their time.")] = 0,
-    buyers: Annotated[int, typer.Option(help="How many buy at the same time.")] = 24,
+    buyers: Annotated[int, typer.Option(help="How many buy at the same time.")] = 32,
     patience: Annotated[float, typer.Option(help="Bounds on time, times this.")] = 1.0,
     again: Annotated[
         Path | None, typer.Option(help="Only check what an earlier run left in its folder.")

@@ -42,7 +42,7 @@ class Wanted(Struct, frozen=True):
     minutes: float
     faults: int = 0
     bookings: int = 0
-    buyers: int = 24
+    buyers: int = 32
     patience: float = 1.0  # by which the bounds on time are longer, for a machine that is busy otherwise
     hall: int = 0  # seats of one large event; 0: there is none
 
