@@ -5,7 +5,7 @@ import time
 
 import msgspec
 
-from seatmap.errors import Recovering, SeatmapError
+from seatmap.errors import SeatmapError
 from seatmap.verify import verify
 from tests.chaos.crash.cell import PATIENCE_S, Cell
 from tests.chaos.crash.show import SEATS
@@ -59,8 +59,8 @@ async def agreement(cell: Cell) -> None:
 
 async def _disagreement(cell: Cell) -> str:
     try:
-        different = await verify(cell.settings, cell.event_id)
-    except (Recovering, SeatmapError) as error:
+        different = await verify(cell.patient, cell.event_id)
+    except SeatmapError as error:
         return error.detail
     if different:
         return str(different)

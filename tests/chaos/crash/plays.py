@@ -205,7 +205,7 @@ async def begun(cell: Cell, *seats: int) -> Purchase:
 
 
 async def commit(cell: Cell, purchase: Purchase) -> str:
-    async with cell.stores.pool.acquire() as conn:
+    async with cell.alone() as conn:
         verdicts = await orders.book(conn, cell.event_id, [purchase], 900)
     return verdicts[purchase.order_id].outcome
 

@@ -1,10 +1,10 @@
 """The event of a cell: twelve seats in a row, at two prices."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from seatmap.ledger import events, seats
 from seatmap.ledger.events import NewEvent, Price
-from seatmap.ledger.pool import Pool, connection
 from seatmap.model import Plan, Seat
 from seatmap.plan.public import storable
 
@@ -26,7 +26,7 @@ def price_of(*seats: int) -> int:
     return sum((FRONT, BACK)[seat % 2] for seat in seats)
 
 
-async def make_show(pool: Pool, first_id: int) -> int:
+async def make_show(conn: Any, first_id: int) -> int:
     """A published event, in a database without any; its id, which is `first_id`."""
     new = NewEvent(
         name="Show",
@@ -35,7 +35,7 @@ async def make_show(pool: Pool, first_id: int) -> int:
         prices=(Price(name="front", price=FRONT), Price(name="back", price=BACK)),
         seats_per_visitor=6,
     )
-    async with connection(pool) as conn, conn.transaction():
+    async with conn.transaction():
         await conn.execute(f"ALTER TABLE events ALTER COLUMN id RESTART WITH {first_id:d}")
         event_id = await events.create_from_plan(conn, new, PLAN.name, storable(PLAN), SEATS)
         await seats.generate(conn, event_id, PLAN.seats, await seats.categories(conn, event_id))
