@@ -12,7 +12,7 @@ from seatmap import migrate
 from seatmap.embedded import Embedded
 from tests.chaos.crash.cell import Bench
 from tests.chaos.crash.checks import SETTLED_MAX_S
-from tests.chaos.crash.matrix import AT_ONCE, Total, run_all, spots
+from tests.chaos.crash.matrix import Total, run_all, spots
 from tests.chaos.crash.processes import open_zygote
 
 MEMORY = Path("/dev/shm")
@@ -26,7 +26,7 @@ async def run(servers: Embedded, times: int, only: list[str], seed: int) -> Tota
     wanted = [spot for spot in spots() if not only or any(word in str(spot) for word in only)] * times
     random.Random(seed).shuffle(wanted)
     async with open_zygote() as zygote:
-        return await run_all(Bench(servers, zygote), wanted, at_once=2 * AT_ONCE, tell=True)
+        return await run_all(Bench(servers, zygote), wanted, tell=True)
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ from tests.chaos.crash.cell import ACTIONS, Bench, Cell, Seen
 from tests.chaos.crash.checks import check
 from tests.chaos.crash.scenarios import SCENARIOS
 
-AT_ONCE = 3  # cells; most of a cell's time is spent waiting for somebody to notice something
+AT_ONCE = 6  # cells; most of a cell's time is spent waiting for somebody to notice something
 
 
 class Spot(Struct, frozen=True):
@@ -67,11 +67,9 @@ class Total(Struct):
         self.healed_s = max(self.healed_s, seen.healed_s)
 
 
-async def run_all(
-    bench: Bench, wanted: Sequence[Spot], *, at_once: int = AT_ONCE, tell: bool = False
-) -> Total:
+async def run_all(bench: Bench, wanted: Sequence[Spot], *, tell: bool = False) -> Total:
     """Many cells, a few at once."""
-    total, turns, started = Total(), asyncio.Semaphore(at_once), time.monotonic()
+    total, turns, started = Total(), asyncio.Semaphore(AT_ONCE), time.monotonic()
 
     async def one(spot: Spot) -> None:
         async with turns:
