@@ -93,7 +93,7 @@ class Nemesis:
     # ---- the faults ----
 
     async def _kill(self) -> None:
-        process = self.run.rng.choice(self.site.processes).process
+        process = await self._victim()
         process.steps_left = self.run.rng.randrange(60)
         await until(lambda: not process.alive, 0.01, self.run.loop.time() + 3.0)
         process.kill()
@@ -102,7 +102,16 @@ class Nemesis:
         self.site.restart(process.name)
 
     async def _pause(self) -> None:
-        await self._hold_up(self.run.rng.choice(self.site.processes).process)
+        await self._hold_up(await self._victim())
+
+    async def _victim(self) -> Process:
+        """One of ours: any, or the next that is within a transaction."""
+        if self.run.chance(0.3):
+            end = self.run.loop.time() + 1.5
+            await until(lambda: self.postgres.in_transaction is not None, 0.001, end)
+        found = self.postgres.in_transaction
+        ours = [member.process for member in self.site.processes]
+        return found if found in ours and found.alive else self.run.rng.choice(ours)
 
     async def _pause_redis(self) -> None:
         await self._hold_up(self.redis.process)

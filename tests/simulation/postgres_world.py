@@ -39,6 +39,7 @@ class PostgresWorld:
         self.life = 1
         self.down = False
         self.process = Process(run.loop, "postgres")
+        self.in_transaction: Process | None = None  # who began the last one that is open
         self.asked: Callable[[str, tuple[Any, ...], list[Row] | Exception], None] = lambda sql, args, rows: (
             None
         )
@@ -199,11 +200,14 @@ class Connection:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         await self._ask("BEGIN", ())
+        self.world.in_transaction = self.owner
         try:
             yield
         except BaseException:
             await self._ask("ROLLBACK", ())
             raise
+        finally:
+            self.world.in_transaction = None
         await self._ask("COMMIT", ())
 
     async def open(self) -> "Connection":
