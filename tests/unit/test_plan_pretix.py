@@ -364,7 +364,9 @@ def test_a_heap_of_seats_takes_no_longer_than_a_hall() -> None:
     for rows_ in (heap, many):
         start = time.process_time()
         load(file(zone(rows_)))
-        assert time.process_time() - start < 5
+        assert (
+            time.process_time() - start < 60
+        )  # pair by pair it would be many minutes; else about one second
 
 
 @pytest.mark.skipif(not HALL.exists(), reason="the real plan is not beside this checkout")
@@ -372,7 +374,7 @@ def test_a_real_hall_is_read_fast_and_whole() -> None:
     data = HALL.read_bytes()
     start = time.process_time()
     plan, report = read(data)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 30
     assert len(plan.seats) == 1_252
     assert plan.categories == ("Kategorie I", "Kategorie II", "VIP")
     assert len({(one.section, one.row) for one in plan.seats}) == 63 == len(plan.breaks)
