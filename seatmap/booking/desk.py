@@ -8,6 +8,7 @@ import logging
 from collections import deque
 
 import msgspec
+from redis.exceptions import ResponseError
 
 from seatmap.booking.commands import LATE, Answer, Command, refusal
 from seatmap.booking.scripts import BATCH
@@ -134,9 +135,12 @@ class _Counter:
         except asyncio.CancelledError:
             self._fail(batch, Unavailable(AWAY))
             raise
-        except Exception:
+        except Exception as error:
             # An error inside the call says nothing about whether the script ran: unknown for all of them.
-            log.exception("a batch of %d commands failed", len(batch))
+            known = isinstance(
+                error, ResponseError
+            )  # of a server that is full, or has no replica: no fault of ours
+            log.error("a batch of %d commands failed: %s", len(batch), error, exc_info=not known)
             self._fail(batch, Unavailable(AWAY))
         else:
             self._answer(batch, replies)
