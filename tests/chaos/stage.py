@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from seatmap import migrate
+from seatmap import config, migrate
 from seatmap.config import Settings
 from seatmap.embedded.locate import Places
 from seatmap.embedded.postgres import Postgres
@@ -123,10 +123,13 @@ class Stage:
 
     @property
     def settings(self) -> Settings:
-        """To reach the stores directly, past every proxy."""
-        return Settings(
-            redis_url=self.places.redis_url, database_url=self.places.database_url, data=self.places.data
-        )
+        """To reach the stores directly, past every proxy; else those of the processes: a rebuild hands them on."""
+        own = {
+            "REDIS_URL": self.places.redis_url,
+            "DATABASE_URL": self.places.database_url,
+            "SEATMAP_DATA": str(self.places.data),
+        }
+        return config.load(SETTINGS | own)
 
     async def start(self) -> None:
         """Stores, schema, proxies; webs and workers, until they serve."""
