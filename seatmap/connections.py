@@ -7,7 +7,7 @@ connection reads the run id when it is made, and every script call carries it (P
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, ConnectionPool
@@ -41,6 +41,7 @@ class Redis:
         }
         self.breaker = Breaker("Redis", _Prober(self))
         self.latency = Histogram()  # of each use of a connection
+        self._closed = False
         self._pool = BlockingConnectionPool.from_url(
             url, max_connections=connections, timeout=timeout_s, socket_timeout=timeout_s, **self._options
         )
@@ -48,7 +49,7 @@ class Redis:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AbstractConnection]:
         """A connection for one exchange. Any error leaves it closed, so that no late reply meets the next call."""
-        if self.breaker.is_open:
+        if self.breaker.is_open or self._closed:
             raise Unavailable(AWAY)
         try:
             connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
@@ -67,7 +68,12 @@ class Redis:
             raise
         finally:
             self.latency.observe(time.perf_counter() - began)
-            await asyncio.shield(self._pool.release(connection))
+            await asyncio.shield(self._put_back(connection))
+
+    async def _put_back(self, connection: AbstractConnection) -> None:
+        if self._closed:
+            await connection.disconnect(nowait=True)
+        await self._pool.release(connection)
 
     async def command(self, *words: Argument) -> Any:
         """One command's reply. Raises Unavailable: whether it was carried out is then unknown."""
@@ -86,8 +92,10 @@ class Redis:
         return connection
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self._pool.disconnect()
+        """Close all connections, even if the caller is cancelled meanwhile; later uses raise Unavailable."""
+        self._closed = True
+        with suppress(RedisError, OSError):  # a server that does not see to its end of one is left alone
+            await asyncio.shield(self._pool.disconnect())
 
 
 class _Prober:

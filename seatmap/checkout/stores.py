@@ -42,6 +42,8 @@ async def open_stores(settings: Settings, *, connections: int = 8) -> AsyncItera
         desk = Desk(redis, timeout_ms=settings.command_timeout_ms)
         yield Stores(settings=settings, redis=redis, desk=desk, state=State(redis), pool=pool)
     finally:
-        await end(watching)
         pool.terminate()
-        await redis.close()
+        try:
+            await end(watching)
+        finally:
+            await redis.close()
