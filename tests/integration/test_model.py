@@ -140,12 +140,17 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), size=st.integers(1, 5))
     def batch(self, data: st.DataObject, size: int) -> None:
         commands: list[Command] = []
+        claimed: set[str] = set()
         for _ in range(size):
             command = self.command(data)
             # Whose a claim is, Postgres says, which knows; it is drawn from what the model knew before the batch.
             named = {getattr(earlier, "order_id", None) for earlier in commands}
             if isinstance(command, Cancel | Settle | Take) and command.order_id in named:
                 command = ReadMine(command.visitor)
+            if isinstance(command, Finish) and command.verdict == "claimed" and command.order_id in claimed:
+                command = Finish(command.order_id, "refused")  # as above, within a batch
+            if isinstance(command, Take) or (isinstance(command, Finish) and command.verdict == "claimed"):
+                claimed.add(command.order_id)
             commands.append(command)
         before = {visitor: self.model.has(visitor) for visitor in VISITORS}
         replies = self.runner.run(self.world.call(*commands))
