@@ -1,4 +1,4 @@
-"""Measures a Seatmap of its own: `python -m loadtest.bench NAME [--json] [--peers]`.
+"""Measures a Seatmap of its own: `python -m loadtest.bench NAME [--json] [--peers] [--save FILE]`.
 
 start     time to the first HTTP answer, on a data folder that exists
 stampede  100 buyers, one seat: until all are answered
@@ -19,6 +19,7 @@ snapshot  a hall of 100,000 seats: its snapshot, making and opening it; importin
 import asyncio
 from collections.abc import Callable, Coroutine
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -75,6 +76,7 @@ def main(
     name: Annotated[Name, typer.Argument(help="What to measure.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     peers: Annotated[bool, typer.Option("--peers", help="Measure its peers in the same run.")] = False,
+    save: Annotated[Path | None, typer.Option(help="Write the JSON object to this file, too.")] = None,
 ) -> None:
     """Start a Seatmap, measure it, stop it, print what was found."""
     about: dict[str, Any] = {"bench": name.value, "machine": machine(), "placing": where(name.value)}
@@ -92,8 +94,10 @@ def main(
                 if peers:
                     runner.run(PEERS[name.value](running, rounds))
     console = Console(highlight=False)
+    about["figures"] = {figure.name: figure.plain() for figure in rounds.all}
+    if save is not None:
+        save.write_bytes(msgspec.json.format(msgspec.json.encode(about)) + b"\n")
     if as_json:
-        about["figures"] = {figure.name: figure.plain() for figure in rounds.all}
         console.print_json(msgspec.json.encode(about).decode())
         return
     console.print(table(name.value, rounds.all))
