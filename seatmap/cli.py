@@ -28,6 +28,8 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+OneEvent = Annotated[int | None, typer.Argument(help="The event's number.")]
+AllEvents = Annotated[bool, typer.Option("--all", help="All published events.")]
 
 
 @contextmanager
@@ -48,6 +50,11 @@ def _settings(*, attached: bool = False) -> Iterator[Settings]:
     except SeatmapError as error:
         err.print(error.detail, style="red", markup=False)
         raise typer.Exit(1) from None
+
+
+def _check_choice(event: int | None, every: bool) -> None:
+    if (event is None) != every:
+        raise typer.BadParameter("name one event, or --all")
 
 
 def _log(settings: Settings) -> None:
@@ -211,13 +218,12 @@ def simulate(
 
 @app.command()
 def verify(
-    event: Annotated[int | None, typer.Argument(help="The event's number.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="All published events.")] = False,
+    event: OneEvent = None,
+    every: AllEvents = False,
     as_json: Json = False,
 ) -> None:
     """Compare Redis with Postgres, seat by seat, and print each difference."""
-    if (event is None) != every:
-        raise typer.BadParameter("name one event, or --all")
+    _check_choice(event, every)
     with _settings(attached=True) as settings:
         from seatmap.verify import verify
 
@@ -239,13 +245,12 @@ def verify(
 
 @app.command()
 def rebuild(
-    event: Annotated[int | None, typer.Argument(help="The event's number.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="All published events.")] = False,
+    event: OneEvent = None,
+    every: AllEvents = False,
     as_json: Json = False,
 ) -> None:
     """Make the seats in Redis anew from Postgres. Bookings stay, and holds that clash with nothing."""
-    if (event is None) != every:
-        raise typer.BadParameter("name one event, or --all")
+    _check_choice(event, every)
     with _settings(attached=True) as settings:
         from seatmap.restore import restore
 
