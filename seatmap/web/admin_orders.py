@@ -20,6 +20,7 @@ from seatmap.web.order_letter import confirmation
 HISTORY_SHOWN_MAX = 200
 PATH, ONE = "/api/admin/orders", "/api/admin/orders/{order_id}"
 GONE = ("order_not_found", "order_not_active")
+TAKING = ("seat_taken", "seat_blocked", "seat_out_of_range", "seat_repeated", "not_on_sale")
 GIVES_BACK = (*GONE, "password_needed")
 
 Text = Annotated[str, Meta(max_length=200, pattern="^[^\\x00]*$")]
@@ -118,7 +119,6 @@ class OrderDesk:
 
     def endpoints(self) -> list[Endpoint]:
         """All of them."""
-        taken = ("seat_taken", "seat_blocked", "seat_out_of_range", "seat_repeated", "not_on_sale")
         return [
             _read(PATH, self.list, "The orders", AdminOrders, OrdersQuery),
             _read(ONE, self.show, "One order, with its payments and its history", AdminOrder),
@@ -138,7 +138,7 @@ class OrderDesk:
                 "Move to other seats",
                 ReseatBody,
                 *GONE,
-                *taken,
+                *TAKING,
                 "cannot_reseat",
                 seats={"4": 9},
             ),
@@ -179,27 +179,18 @@ class OrderDesk:
         return AdminOrders(shown, str(shown[-1].id) if len(found) > len(shown) else None)
 
     async def show(self, call: Call) -> AdminOrder:
-        return await self._order(_order_id(call.request.path_params["order_id"]))
-
-    async def _order(self, order_id: UUID) -> AdminOrder:
-        order = await box_office.get(self._stores.pool, order_id)
-        entries = await audit_log.entries(self._stores.pool, order_id=order_id, limit=HISTORY_SHOWN_MAX)
-        history = [
-            {"at": entry.at, "who": entry.user, "what": entry.verb, "details": entry.details}
-            for entry in entries
-        ]
-        return structs.replace(order, history=history)
+        return await order_page(self._stores, _order_id(call.request.path_params["order_id"]))
 
     async def cancel(self, call: Call) -> AdminOrder:
         order_id = await self._to_give_back(call)
         await BoxOffice(self._stores, who(call)).cancel(order_id, (), call.body.reason, "cancel")
-        return await self._order(order_id)
+        return await order_page(self._stores, order_id)
 
     async def refund(self, call: Call) -> AdminOrder:
         order_id = await self._to_give_back(call)
         seats = tuple(call.body.seats)
         await BoxOffice(self._stores, who(call)).cancel(order_id, seats, call.body.reason, "refund")
-        return await self._order(order_id)
+        return await order_page(self._stores, order_id)
 
     async def _to_give_back(self, call: Call) -> UUID:
         """The order that is to be cancelled, in whole or in part; money that goes back asks for a password."""
@@ -213,23 +204,23 @@ class OrderDesk:
         order = await box_office.get(self._stores.pool, order_id)
         moves = {int(old): new for old, new in call.body.seats.items()}
         await BoxOffice(self._stores, who(call)).reseat(order.event_id, order_id, moves)
-        return await self._order(order_id)
+        return await order_page(self._stores, order_id)
 
     async def mark_paid(self, call: Call) -> AdminOrder:
         order_id = _order_id(call.request.path_params["order_id"])
         await BoxOffice(self._stores, who(call)).mark_paid(order_id)
-        return await self._order(order_id)
+        return await order_page(self._stores, order_id)
 
     async def retry_payment(self, call: Call) -> AdminOrder:
         order_id = _order_id(call.request.path_params["order_id"])
         await BoxOffice(self._stores, who(call)).retry_payment(order_id)
         await self._cashier.retry(order_id)
-        return await self._order(order_id)
+        return await order_page(self._stores, order_id)
 
     async def pay_out(self, call: Call) -> AdminOrder:
         order_id = _order_id(call.request.path_params["order_id"])
         await BoxOffice(self._stores, who(call)).pay_out(order_id, call.body.refunds)
-        return await self._order(order_id)
+        return await order_page(self._stores, order_id)
 
     async def resend(self, call: Call) -> Nothing:
         order = await box_office.get(self._stores.pool, _order_id(call.request.path_params["order_id"]))
@@ -247,6 +238,16 @@ class OrderDesk:
                 details={"to": order.email},
             )
         return Nothing()
+
+
+async def order_page(stores: Stores, order_id: UUID) -> AdminOrder:
+    """One order with its payments and its history. Refuses with order_not_found."""
+    order = await box_office.get(stores.pool, order_id)
+    entries = await audit_log.entries(stores.pool, order_id=order_id, limit=HISTORY_SHOWN_MAX)
+    history = [
+        {"at": entry.at, "who": entry.user, "what": entry.verb, "details": entry.details} for entry in entries
+    ]
+    return structs.replace(order, history=history)
 
 
 def _order_id(text: str) -> UUID:

@@ -20,6 +20,7 @@ from seatmap.tasks import end
 from seatmap.web import admin, docs, pages
 from seatmap.web.accounts import Accounts
 from seatmap.web.admin_orders import OrderDesk
+from seatmap.web.admin_sell import CounterDesk
 from seatmap.web.api import Api
 from seatmap.web.api_keys import ApiKeys
 from seatmap.web.dashboard import Dashboards
@@ -126,6 +127,7 @@ def _build(
         *Jobs(stores.pool).endpoints(),
         *admin.endpoints(rooms),
         *OrderDesk(stores, cashier).endpoints(),
+        *CounterDesk(stores).endpoints(),
         *metrics.endpoints(),
     ]
     return Starlette(

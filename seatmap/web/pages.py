@@ -17,6 +17,7 @@ ADMIN_PAGES = {
     "/admin/events/new": "new-event",
     "/admin/events/{event_id:int}": "event",
     "/admin/events/{event_id:int}/live": "dashboard",
+    "/admin/events/{event_id:int}/sell": "sell",
     "/admin/orders": "orders",
     "/admin/orders/{order_id:uuid}": "order",
     "/admin/sales": "sales",

@@ -10,6 +10,7 @@ from playwright.async_api import Page, expect
 from product import Product
 from redis.asyncio import Redis
 from test_admin import PASSWORD, WAIT_MS, answer, make_admin, sign_in
+from test_story import AVAILABLE, BOOKED, click_seat, ready, shows, studio, until
 from windows import Windows
 
 from seatmap.embedded.locate import Places
@@ -94,3 +95,37 @@ async def test_keys_passwords_and_cash(product: Product, windows: Windows) -> No
     await page.get_by_role("link", name="Sales").click()
     await expect(page.locator(".methods")).to_contain_text("At the door", timeout=WAIT_MS)
     await expect(page.locator(".is-event .number").first).to_have_text("1")
+
+
+async def test_a_sale_over_the_counter(product: Product, windows: Windows) -> None:
+    """Seats for somebody at the window, who sees them sold on the map behind it; and one that somebody snatched."""
+    make_admin(product)
+    staff = await windows.open(f"{product.url}/admin", width=1024, height=900)
+    await sign_in(staff)
+    buyer = await windows.open(studio(product))
+    await staff.goto(f"{product.url}/admin/events/{buyer.url.rpartition('/')[2]}/sell")
+    await ready(buyer)
+    for seat in (3, 4, 5):
+        await press(staff, seat)
+    await expect(staff.locator(".sale-seats li")).to_have_count(3, timeout=WAIT_MS)
+    await click_seat(buyer, 5)
+    await expect(staff.locator(".sale-seats li")).to_have_count(2, timeout=WAIT_MS)
+    await expect(staff.locator(".toasts button")).to_contain_text("Somebody was faster")
+    await shows(buyer, 3, AVAILABLE)
+
+    await staff.get_by_label("Name").fill("Ada Lovelace")
+    await staff.get_by_role("button", name="Sell 2 seats").click()
+    sold = staff.get_by_role("link", name="2 seats for Ada Lovelace")
+    await expect(sold).to_be_visible(timeout=WAIT_MS)
+    await expect(staff.locator(".sale-seats li")).to_have_count(0)
+    for seat in (3, 4):
+        await shows(buyer, seat, BOOKED)
+    await sold.click()
+    await expect(staff.get_by_text("Sell", exact=True)).to_be_visible(timeout=WAIT_MS)
+
+
+async def press(page: Page, seat: int) -> None:
+    """Press a seat on a map of the box office."""
+    await until(page, "(seat) => window.seatmap?.statusOf(seat) === 0", seat)
+    point = await page.evaluate("(seat) => window.seatmap.pointOf(seat)", seat)
+    await page.mouse.click(point["x"], point["y"])

@@ -1,8 +1,8 @@
 -- SETTLE: end the claim of an order as Postgres ended it, by compare-and-set on order_id. Any number of times.
 -- Command: order_id, visitor, seats, verdict (confirmed | freed | moved | returned).
 -- Replies: OK seats-changed.
--- Change: confirmed → booked. Freed → available. Moved and returned: the same of seats that were taken to move an
---   order there, which is no news about its money. Either way the visitor has so many seats fewer on their count.
+-- Change: confirmed → booked. Freed → available. Moved and returned: the same of seats that were taken (TAKE),
+--   which is no news about an order's money. Either way the visitor has so many seats fewer on their count.
 local order_id, id, list, verdict = command[2], command[3], command[4], command[5]
 local reasons = { confirmed = 'paid', freed = 'payment_failed', moved = '', returned = '' }
 if not reasons[verdict] then error('no such verdict: ' .. verdict) end

@@ -1,5 +1,5 @@
--- TAKE: claim free seats for an order that is about to be moved to them. No one resolves it: where the move never
--- reached Postgres, the reconciler finds a claim that is none, and frees it.
+-- TAKE: claim free seats for an order that is about to be moved to them, or sold them over the counter. No one
+-- resolves it: where that never reached Postgres, the reconciler finds a claim that is none, and frees it.
 -- Command: order_id, visitor, seats.
 -- Replies, in descending precedence: NOT_ON_SALE | NO_SEATS | SEAT_OUT_OF_RANGE seat | SEAT_REPEATED seat | SEAT_BLOCKED seats |
 --   SEAT_TAKEN seats | OK.

@@ -6,9 +6,8 @@ import { Tooltip } from "../map-tooltip.js"
 import { SeatGrid } from "../seat-grid.js"
 import { AVAILABLE, BLOCKED, BOOKED, HELD } from "../store.js"
 import { HeatStore } from "./heat.js"
-import { mapParts } from "./map-parts.js"
+import { mapParts, steer } from "./map-parts.js"
 
-const ZOOM_STEP = 1.6
 const WORDS = { [AVAILABLE]: "Available", [BOOKED]: "Sold", [BLOCKED]: "Not for sale" }
 const LABEL = "Seat map. Arrow keys move between seats, Enter tells more of one, Page Up and Page Down change the section."
 
@@ -21,9 +20,7 @@ export function mountMap(host, watch, pick) {
   const map = new SeatMap(host, heat, { choose: pick, hover: (seat) => tooltip?.show(seat) })
   tooltip = new Tooltip(host, map, watch.store, (seat) => ({ text: words(watch, seat), active: watch.store.base[seat] === HELD }))
   new SeatGrid(grid, map, watch.store, pick)
-  controls.in.onclick = () => map.zoomBy(ZOOM_STEP)
-  controls.out.onclick = () => map.zoomBy(1 / ZOOM_STEP)
-  controls.fit.onclick = () => map.fit()
+  steer(map, controls)
 
   return {
     paint(byAge) {

@@ -58,6 +58,8 @@ Alpine.data("dashboard", () => ({
   bands: BANDS.map(({ name }, index) => ({ name, look: `swatch band-${index}` })),
   picked: null, // the seat that was pressed: {seat, label, text, held}
   mayChange: may(user, "admin"),
+  maySell: may(user, "box_office"),
+  sellAddress: `/admin/events/${eventId}/sell`,
 
   async init() {
     try {

@@ -35,6 +35,7 @@ Alpine.data("event", () => ({
   state: "loading", // loading, ready, failed
   problem: "",
   mayChange: false,
+  maySell: false,
   form: null,
   head: {},
   dirty: false,
@@ -43,7 +44,9 @@ Alpine.data("event", () => ({
   zones: zones(),
 
   async init() {
-    this.mayChange = may(await entered, "admin")
+    const user = await entered
+    this.mayChange = may(user, "admin")
+    this.maySell = may(user, "box_office")
     await this.load()
     setInterval(() => document.hidden || this.refresh(), POLL_MS)
     addEventListener("beforeunload", (event) => this.dirty && event.preventDefault())

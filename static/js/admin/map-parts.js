@@ -1,8 +1,10 @@
-// What a seat map is made of, for pages that show one: canvases, keyboard grid, ring, tooltip, zoom buttons.
+// What a seat map is made of, for pages that show one: canvases, keyboard grid, ring, tooltip, zoom buttons; and what these do.
 
 import { element } from "./frame.js"
 
 const SIGNS = [["Zoom in", "+", "in"], ["Zoom out", "−", "out"], ["Show the whole venue", "⤢", "fit"]]
+
+const STEP = 1.6 // of a zoom
 
 // → {parts, grid, box, controls: {in, out, fit}}; `box` is the rectangle of a selection.
 export function mapParts(label) {
@@ -32,4 +34,10 @@ export function mapParts(label) {
     group.append(button)
   }
   return { parts: [...layers, grid, ring, box, tooltip, group], grid, box, controls }
+}
+
+export function steer(map, controls) {
+  controls.in.addEventListener("click", () => map.zoomBy(STEP))
+  controls.out.addEventListener("click", () => map.zoomBy(1 / STEP))
+  controls.fit.addEventListener("click", () => map.fit())
 }

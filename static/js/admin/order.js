@@ -158,7 +158,7 @@ function describe(order) {
     payment: paymentWord(order.payment_status),
     total: amount(order.total),
     canChange: active,
-    canResend: order.status === "confirmed",
+    canResend: order.status === "confirmed" && order.email !== "",
     canMarkPaid: active && order.payment_method === "door" && order.payment_status === "unpaid",
     seats: order.seats.map(({ seat, label, category, price, status }) => ({
       seat, label, category, price: amount(price), active: status !== "cancelled", look: status === "cancelled" ? "is-cancelled" : "", state: orderState(status)[0],

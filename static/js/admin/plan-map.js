@@ -8,9 +8,8 @@ import { capitalised, Tooltip } from "../map-tooltip.js"
 import { SeatGrid } from "../seat-grid.js"
 import { SeatStore, WORDS } from "../store.js"
 import { Venue } from "../venue.js"
-import { mapParts } from "./map-parts.js"
+import { mapParts, steer } from "./map-parts.js"
 
-const ZOOM_STEP = 1.6
 const STATES = WORDS.slice(0, 4).with(1, "held")
 const CHOSEN_WORDS = WORDS.with(1, "held").with(4, "chosen")
 
@@ -40,9 +39,7 @@ export class PlanMap extends EventTarget {
     })
     tooltip = new Tooltip(host, this.map, this.store, (seat) => ({ text: this.#words(seat), active: mayChoose(seat) }))
     new SeatGrid(grid, this.map, this.store, choose, CHOSEN_WORDS)
-    controls.in.addEventListener("click", () => this.map.zoomBy(ZOOM_STEP))
-    controls.out.addEventListener("click", () => this.map.zoomBy(1 / ZOOM_STEP))
-    controls.fit.addEventListener("click", () => this.map.fit())
+    steer(this.map, controls)
   }
 
   // `statuses`: a digit per seat. Shows what changed.

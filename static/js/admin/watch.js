@@ -1,5 +1,6 @@
 // A live look at one event for its staff: the seats as they are, since when the held ones are, and once a second how
-// the event fares. No DOM. Tells: "seats", "ages", "numbers" (in `numbers`), "history" (in `detail`), "link", "plan".
+// the event fares. No DOM. Tells: "frame" (one came), "seats" (some look different), "ages", "numbers" (in `numbers`),
+// "history" (in `detail`), "link", "plan".
 
 import { getEvent, getPlan } from "../api.js"
 import { Connection } from "../connection.js"
@@ -72,6 +73,7 @@ export class Watch extends EventTarget {
     if (frame.type === AGES) return this.#takeAges(frame.entries)
     if (frame.type === HEARTBEAT) this.stale = frame.stale
     this.#follower.take(frame)
+    this.#tell("frame")
   }
 
   // This page saw the newer holds itself, to the moment; of the others the server says the step.

@@ -93,6 +93,22 @@ async def reseat(cell: Cell) -> None:
     assert code == "seat_taken"
 
 
+async def sell(cell: Cell) -> None:
+    """The box office sells over the counter, once, and nobody else gets the seats."""
+    order_id = uuid4()
+    sale = {"order_id": str(order_id), "seats": [0, 1], "total": price_of(0, 1), "name": "Grace"}
+    code, answer = await cell.admin.ask(f"/api/admin/events/{cell.event_id}/sell", sale)
+    assert (code, answer.get("payment_status")) == ("", "paid"), code
+    await cell.healed()
+    rows = await cell.sql("SELECT seat FROM bookings WHERE order_id = $1 AND status = 'confirmed'", order_id)
+    assert sorted(row[0] for row in rows) == [0, 1]
+    code, _ = await cell.person().command("hold", seats=[1])
+    assert code == "seat_taken", code
+    code, _ = await cell.admin.ask(f"/api/admin/orders/{order_id}/cancel", {})
+    assert not code, code
+    await cell.person().buy(0, 1)
+
+
 async def edit_seats(cell: Cell) -> None:
     """Seats go off sale, and come back."""
     path = f"/api/admin/events/{cell.event_id}/seats"

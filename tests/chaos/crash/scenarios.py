@@ -24,6 +24,7 @@ from tests.chaos.crash.plays import (
     refused_by_redis,
     reseat,
     resolve,
+    sell,
     sweep,
 )
 
@@ -70,6 +71,7 @@ SCENARIOS: dict[str, Scenario] = {
     "reseat": Scenario(
         reseat, named("reseat")("before_take after_take before_commit after_commit after_settle after_finish")
     ),
+    "sell": Scenario(sell, named("sell")("before_take after_take before_commit after_commit after_settle")),
     "edit-seats": Scenario(edit_seats, named("edit_seats")("after_take_off before_commit after_commit")),
     "pay": Scenario(
         paying, named("pay")("after_session before_postgres in_postgres after_commit after_finish")
