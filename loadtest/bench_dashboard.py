@@ -1,18 +1,24 @@
-"""`dashboard`: what an open dashboard costs the web process, and the viewers, at 1,000 changes a second."""
+"""`dashboard`: what an open dashboard costs the web process, and the viewers, at 1,000 changes a second.
+
+First before 50 viewers, whose delays are told seat by seat; then before 10,000, as on opening night.
+"""
 
 import asyncio
 import time
 from collections.abc import Callable
 
+from loadtest.bench_fanout import AT_ONCE, MANY, at_rate, port_of
 from loadtest.bench_screens import LATE_SECONDS, Wall
 from loadtest.bench_site import Site, opened, viewers_key
 from loadtest.client import Client, decode_reply
+from loadtest.crowd import crowd
 from loadtest.figures import Rounds
 from loadtest.machine import busy
 from seatmap.plan.demo import arena
 
 SEATS, VIEWERS, CLICKERS, CHANGES_PER_S = 100_000, 50, 32, 1000
 WARM_SECONDS, ROUND_SECONDS, ROUNDS = 2.0, 5.0, 5
+CROWD_ROUNDS = 5
 BASKET = 8  # seats that a clicker holds, one by one, before giving them back
 TICK_SECONDS = 0.01
 SETTLE_SECONDS = 1.0  # of a dashboard that has just been opened
@@ -41,8 +47,25 @@ class Clicker:
 
 
 async def dashboard(site: Site, rounds: Rounds) -> None:
-    """Rounds by turns without and with a dashboard, before 50 viewers of a hall of 100,000 seats."""
+    """Rounds by turns without and with a dashboard, of a hall of 100,000 seats."""
     key = await viewers_key(site)
+    await _few(site, rounds, key)
+    async with (
+        opened(site, arena(SEATS)) as event_id,
+        crowd(port_of(site), f"/ws/events/{event_id}") as viewers,
+    ):
+        await viewers.ask("open", MANY, AT_ONCE)
+        for _ in range(CROWD_ROUNDS):
+            without = await at_rate(site, viewers, rounds, "crowd_without", CHANGES_PER_S)
+            watcher = await Client.connect(site.url, event_id, key=key)
+            await asyncio.sleep(SETTLE_SECONDS)
+            watched = await at_rate(site, viewers, rounds, "crowd_with", CHANGES_PER_S)
+            assert not watcher.closed, "the dashboard was cut off"
+            watcher.close()
+            rounds.add("crowd_p99_with_to_without", watched / without, "×", "≤ 1.2")
+
+
+async def _few(site: Site, rounds: Rounds, key: str) -> None:
     async with opened(site, arena(SEATS)) as event_id:
         wall = Wall()
         clients = [await Client.connect(site.url, event_id) for _ in range(CLICKERS)]

@@ -332,6 +332,7 @@ class SimRedis(Redis):
         self._pool = LinkPool(world, timeout_s, connections)  # type: ignore[assignment]
         self.breaker = Breaker("Redis", Prober(world.run, "redis", lambda: world.down, lambda: world.process))
         self.latency = Histogram()
+        self._closed = False
 
     async def close(self) -> None:
         return
