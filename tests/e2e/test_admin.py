@@ -1,6 +1,7 @@
 """An opening night in a browser: an admin makes an event and sells it, and what staff do is seen at once."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -52,6 +53,10 @@ async def make_event(page: Page) -> int:
     await page.get_by_label("Time zone").fill("Europe/Berlin")
     await page.get_by_label("Rows", exact=True).fill("4")
     await page.get_by_label("Seats per row").fill("8")
+    await expect(page.get_by_text("4 rows of 8: 32 seats")).to_be_visible(timeout=WAIT_MS)
+    await expect(page.locator("[x-ref=map] [role=gridcell]").first).to_have_attribute(
+        "aria-label", re.compile("row A, seat 1"), timeout=WAIT_MS
+    )
     await page.get_by_role("button", name="Make the draft").click()
     await expect(page.locator("#plan-map canvas").first).to_be_visible(timeout=WAIT_MS)
     return int(page.url.rpartition("/")[2])
