@@ -14,9 +14,9 @@ from seatmap.model import Event
 from seatmap.protocol import Name
 from seatmap.web.api import Counts, EventView
 from seatmap.web.endpoint import Call
-from seatmap.web.listing import zone
 from seatmap.web.room import sale_of
 from seatmap.web.rooms import Rooms
+from seatmap.zones import zone
 
 PRICE_MAX = 10**12  # minor units; a seat's
 YEARS = range(1971, 2200)  # what every part counts in

@@ -14,9 +14,10 @@ from seatmap.model import Category, Event, Order, Status
 from seatmap.protocol import MineState
 from seatmap.web.endpoint import Access, Call, Endpoint, Handle, json, path_number
 from seatmap.web.execute import Counter
-from seatmap.web.listing import seats_as_json, zone
+from seatmap.web.listing import seats_as_json
 from seatmap.web.room import Room, sale_of
 from seatmap.web.rooms import Rooms
+from seatmap.zones import zone
 
 
 class Counts(Struct, frozen=True):

@@ -1,8 +1,6 @@
-"""Lists that may be long, and what in them may be unknown here."""
+"""Lists that may be long."""
 
 import asyncio
-from datetime import UTC, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -38,11 +36,3 @@ async def seats_as_json(table: SeatTable, statuses: bytes) -> bytes:
             parts.append(_encode(seats)[1:-1])
         await asyncio.sleep(0)
     return b"[" + b",".join(parts) + b"]"
-
-
-def zone(name: str) -> tzinfo:
-    """A time zone; UTC where this machine does not know it."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return UTC

@@ -22,9 +22,9 @@ from seatmap.model import Change, Event, Mine, Plan, Position, Status
 from seatmap.plan.public import public, restore
 from seatmap.protocol import Hello, encode
 from seatmap.tasks import end
-from seatmap.web.listing import zone
 from seatmap.web.screens import PageScreen
 from seatmap.web.session import Session
+from seatmap.zones import zone
 
 TELL_AT_ONCE = 500  # visitors whose own is read side by side; the desk takes many in one call
 TELL_AGAIN_SECONDS = 0.25

@@ -17,7 +17,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())
     for names in (
         "config errors model protocol keys __init__",
-        "breaker changes children connections embedded failpoints log migrate open_files tally tasks",
+        "breaker changes children connections embedded failpoints log migrate open_files tally tasks zones",
         "booking live ledger plan",
         "checkout",
         "metrics",
