@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from seatmap.config import Settings
-from seatmap.errors import Unavailable
+from seatmap.errors import Refused, Unavailable
 from seatmap.ledger.jobs import Handler
 from seatmap.ledger.mails import Mail
 from seatmap.ledger.pool import Pool
@@ -40,10 +40,13 @@ def sender(settings: Settings) -> Handler:
 
 
 def compose(mail: Mail, mail_from: str, job_id: int) -> EmailMessage:
-    """The mail as it travels."""
+    """The mail as it travels. Refuses with invalid where the address is not one, or another than it seems."""
     message = EmailMessage()
     message["From"] = mail_from
     message["To"] = mail.to
+    # A buyer's address is proved by nobody: "all,a@b.c" would be two people's, "me<a@b.c>" another's.
+    if [address.addr_spec for address in message["To"].addresses] != [mail.to]:
+        raise Refused("invalid", f"{mail.to!r} is not one mail address.")
     message["Subject"] = mail.subject
     message["Date"] = format_datetime(datetime.now(UTC))
     domain = mail_from.rpartition("@")[2].strip("> ") or "localhost"

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from smtp_server import postbox
 
 from seatmap.config import Settings
-from seatmap.errors import Unavailable
+from seatmap.errors import Refused, Unavailable
 from seatmap.ledger import jobs, mails
 from seatmap.ledger.mails import Mail
 from seatmap.ledger.pool import connection, open_pool
@@ -125,3 +125,19 @@ async def test_an_address_cannot_write_headers(
         await mail.sender(replace(settings, data=tmp_path))(
             pool, 7, msgspec.json.encode(Mail(to, "Hello", "Text\n"))
         )
+
+
+@pytest.mark.parametrize("to", ["all,ada@b.c", "me<ada@b.c>", "all;ada@b.c", "x:ada@b.c;", "a(b)@b.c"])
+async def test_an_address_is_one_address(
+    pool: asyncpg.Pool, settings: Settings, tmp_path: Path, to: str
+) -> None:
+    """A buyer's is proved by nobody."""
+    with pytest.raises(Refused, match="is not one mail address"):
+        await mail.sender(replace(settings, data=tmp_path))(
+            pool, 7, msgspec.json.encode(Mail(to, "Hello", "Text\n"))
+        )
+
+
+@pytest.mark.parametrize("to", ["o'neil+seats@b.c", "ada@höfe.de", "a.b-c_d@x.y.z"])
+def test_an_address_may_be_unusual(to: str) -> None:
+    assert mail.compose(Mail(to, "Hello", "Text\n"), "a@b.c", 7)["To"] == to
