@@ -128,7 +128,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = field(name="SEATMAP_ADDRESS_CONNECTIONS", default=10000)
     keep_days: Annotated[
         int,
-        Meta(ge=1, le=3650, description="How long done jobs and the messages of payment providers are kept."),
+        Meta(
+            ge=1,
+            le=3650,
+            description="How long done jobs, mails in files and messages of payment providers are kept.",
+        ),
     ] = field(name="SEATMAP_KEEP_DAYS", default=30)
     unverified_days: Annotated[
         int, Meta(ge=2, le=3650, description="When an account whose address was never confirmed is deleted.")

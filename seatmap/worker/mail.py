@@ -4,7 +4,8 @@ import asyncio
 import logging
 import smtplib
 import ssl
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
@@ -63,6 +64,18 @@ def _file(outbox: Path, job_id: int, message: EmailMessage) -> Path:
     unfinished.touch(mode=0o600)  # the links in it are as good as passwords
     unfinished.write_bytes(message.as_bytes())
     return unfinished.replace(path)
+
+
+def clear(outbox: Path, age: timedelta) -> int:
+    """Deletes the mails in files that are older than `age`; how many."""
+    oldest = datetime.now(UTC).timestamp() - age.total_seconds()
+    gone = 0
+    for path in outbox.glob("*"):
+        with suppress(FileNotFoundError):  # another worker was faster
+            if path.stat().st_mtime < oldest:
+                path.unlink()
+                gone += 1
+    return gone
 
 
 def _post(url: str, message: EmailMessage) -> None:

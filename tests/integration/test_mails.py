@@ -4,8 +4,11 @@ import asyncio
 import email
 import email.policy
 import logging
+import os
 import stat
+import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -141,3 +144,15 @@ async def test_an_address_is_one_address(
 @pytest.mark.parametrize("to", ["o'neil+seats@b.c", "ada@höfe.de", "a.b-c_d@x.y.z"])
 def test_an_address_may_be_unusual(to: str) -> None:
     assert mail.compose(Mail(to, "Hello", "Text\n"), "a@b.c", 7)["To"] == to
+
+
+def test_old_mails_in_files_are_deleted(tmp_path: Path) -> None:
+    keep = timedelta(days=30)
+    assert mail.clear(tmp_path / "outbox", keep) == 0
+    (tmp_path / "outbox").mkdir()
+    for name, days in (("1.eml", 31), ("2.part", 31), ("3.eml", 29)):
+        path = tmp_path / "outbox" / name
+        path.touch()
+        os.utime(path, (time.time(), time.time() - days * 86400))
+    assert mail.clear(tmp_path / "outbox", keep) == 2
+    assert [path.name for path in (tmp_path / "outbox").iterdir()] == ["3.eml"]

@@ -1,7 +1,9 @@
 """The daily purge: what is old and of no use goes, in pieces, also with two workers; nothing else does."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import msgspec
@@ -151,6 +153,17 @@ async def test_ages_are_settings(till: Till) -> None:
     assert await till.value("SELECT count(*) FROM users") == 6
     assert await till.value("SELECT count(*) FROM jobs WHERE kind = 'x'") == 6
     assert await till.value("SELECT count(*) FROM payment_messages") == 2
+
+
+async def test_mails_in_files_grow_old_too(till: Till, tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(till.shop.stores.settings, data=tmp_path)
+    (tmp_path / "outbox").mkdir()
+    for name in ("1.eml", "2.eml"):
+        (tmp_path / "outbox" / name).touch()
+    os.utime(tmp_path / "outbox" / "1.eml", (0, 0))
+    await enqueue(till)
+    await worker.run(till.pool, settings, asyncio.Event(), drain=True)
+    assert [path.name for path in (tmp_path / "outbox").iterdir()] == ["2.eml"]
 
 
 async def test_it_comes_by_itself_once_for_all_workers(settings: Settings) -> None:
