@@ -13,7 +13,7 @@ Read the package from the top down; imports go down only.
     plan/               venue plans: grid generator, pretix import, neighbours
     connections breaker changes     reaching Redis, knowing that a store is away, what the log's entries say
     metrics tally failpoints        counting, and places where a test can make a process fail
-    zones                           the clocks of venues
+    order_letter zones              what mails about an order say, by the venue's clocks
     config errors model protocol keys       the vocabulary: no I/O
 """
 

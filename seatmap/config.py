@@ -126,6 +126,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     address_connections: Annotated[
         int, Meta(ge=1, le=1000000, description="Websockets that one network address may have open.")
     ] = field(name="SEATMAP_ADDRESS_CONNECTIONS", default=10000)
+    letters_per_s: Annotated[
+        int,
+        Meta(ge=1, le=10000, description="Mails about orders that a worker makes a second; others wait."),
+    ] = field(name="SEATMAP_LETTERS_PER_S", default=50)
     keep_days: Annotated[
         int,
         Meta(

@@ -205,6 +205,7 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
         "Cannot move there",
         "Each seat of the order can only be moved to one for sale of the same or a lower price.",
     ),
+    "no_address": (409, "No address", "The order has no mail address."),
     "order_reused": (409, "Order id reused", "This order id was used for other seats; make a new one."),
     "order_aborted": (409, "The order was given up", "The order took too long and was given up; try again."),
     "order_not_active": (409, "Not active", "This order is not active any more."),

@@ -6,7 +6,7 @@ run twice (a worker that died, or that was thought dead), so what a job does mus
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -67,6 +67,20 @@ async def enqueue(conn: Any, kind: str, payload: Struct, event_id: int | None = 
     return job_id
 
 
+async def enqueue_many(conn: Any, kind: str, payloads: Sequence[Struct], priority: int = 0) -> None:
+    """Adds jobs of one kind to the transaction that is open on `conn`; those of a higher priority are run first."""
+    if not payloads:
+        return
+    rows = await conn.fetch(
+        "INSERT INTO jobs (kind, payload) SELECT $1, unnest($2::text[]) RETURNING id, payload",
+        kind,
+        [msgspec.json.encode(payload).decode() for payload in payloads],
+    )
+    bodies: list[bytes | None] = [_body(row["id"], row["payload"].encode()) for row in rows]
+    queries = Queries.from_asyncpg_connection(conn)
+    await queries.enqueue([kind] * len(rows), bodies, [priority] * len(rows))
+
+
 async def enqueue_once(conn: Any, kind: str, payload: Struct) -> None:
     """Adds a job unless one of its kind waits or runs already, in the transaction that is open on `conn`."""
     await conn.execute("SELECT pg_advisory_xact_lock(hashtext($1))", f"enqueue {kind}")
@@ -78,8 +92,11 @@ async def enqueue_once(conn: Any, kind: str, payload: Struct) -> None:
 
 
 async def _queue(conn: Any, job_id: int, kind: str, content: bytes) -> None:
-    body = msgspec.json.encode(Envelope(job_id, msgspec.Raw(content)))
-    await Queries.from_asyncpg_connection(conn).enqueue(kind, body)
+    await Queries.from_asyncpg_connection(conn).enqueue(kind, _body(job_id, content))
+
+
+def _body(job_id: int, content: bytes) -> bytes:
+    return msgspec.json.encode(Envelope(job_id, msgspec.Raw(content)))
 
 
 class Shown(Job, frozen=True, kw_only=True):

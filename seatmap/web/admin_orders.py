@@ -9,13 +9,13 @@ from seatmap.checkout.box_office import BoxOffice
 from seatmap.checkout.payment import Cashier
 from seatmap.checkout.stores import Stores
 from seatmap.errors import Refused
-from seatmap.ledger import audit_log, box_office, mails
+from seatmap.ledger import audit_log, box_office, letters, mails
 from seatmap.ledger.box_office import AdminOrder, Filter
 from seatmap.ledger.pool import connection
 from seatmap.model import SEATS_PER_COMMAND_MAX
+from seatmap.order_letter import write
 from seatmap.web.admin_event import who
 from seatmap.web.endpoint import Access, Call, Endpoint, Handle, check_proof
-from seatmap.web.order_letter import confirmation
 
 HISTORY_SHOWN_MAX = 200
 PATH, ONE = "/api/admin/orders", "/api/admin/orders/{order_id}"
@@ -160,7 +160,7 @@ class OrderDesk:
                 "refund_not_owed",
                 refunds=[7],
             ),
-            _act("resend", self.resend, "Mail the confirmation again", None, *GONE),
+            _act("resend", self.resend, "Mail the confirmation again", None, *GONE, "no_address"),
         ]
 
     async def list(self, call: Call) -> AdminOrders:
@@ -224,10 +224,14 @@ class OrderDesk:
 
     async def resend(self, call: Call) -> Nothing:
         order = await box_office.get(self._stores.pool, _order_id(call.request.path_params["order_id"]))
-        if order.status != "confirmed":
-            raise Refused("order_not_active")
+        if not order.email:
+            raise Refused("no_address")
         async with connection(self._stores.pool) as conn, conn.transaction():
-            await mails.enqueue(conn, order.email, *confirmation(order))
+            matter = (await letters.matters(conn, [order.id]))[order.id]
+            letter = write(self._stores.settings, "confirmed", matter)
+            if letter is None:
+                raise Refused("order_not_active")
+            await mails.enqueue(conn, order.email, *letter)
             await audit_log.record(
                 conn,
                 user_id=who(call),

@@ -21,13 +21,14 @@ from seatmap.ledger.purge import PURGE, Purge
 from seatmap.ledger.tasks import CANCEL_ORDERS
 from seatmap.metrics import listening, of_stores, registry
 from seatmap.tasks import end
-from seatmap.worker import jobs
+from seatmap.worker import jobs, letters
 from seatmap.worker.survey import Survey
 
 SWEEP_MAX = 500  # expired holds of one event in one round
 LIST_SECONDS = 2.0  # until a newly published event is worked on
 RESOLVE_SECONDS = 1.0
 PAY_SECONDS = 1.0
+LETTERS_SECONDS = 1.0
 SURVEY_SECONDS = 5.0
 CLOCK_SECONDS = 10.0
 CLOCKS_DIFFER_SECONDS = 1.0  # holds end by the one clock, and payments by the other
@@ -56,6 +57,7 @@ class Worker:
             (self._sweep, settings.sweep_ms / 1000),
             (self._resolve, RESOLVE_SECONDS),
             (self._pay, PAY_SECONDS),
+            (self._post_letters, LETTERS_SECONDS),
             (self._reconcile, settings.reconcile_ms / 1000),
             (self._schedule, SCHEDULE_SECONDS),
             (self._compare_clocks, CLOCK_SECONDS),
@@ -127,6 +129,9 @@ class Worker:
         if self._cashier is None:
             self._cashier = await open_cashier(self._stores)
         await self._cashier.beat()
+
+    async def _post_letters(self) -> None:
+        await letters.post(self._stores.pool, self._stores.settings)
 
     async def _schedule(self) -> None:
         await schedule.serve(self._stores.pool, PURGE, Purge(), PURGE_AT)

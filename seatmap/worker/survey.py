@@ -9,7 +9,7 @@ from prometheus_client.core import Metric
 from seatmap import metrics
 from seatmap.checkout.stores import Stores
 from seatmap.errors import Recovering
-from seatmap.ledger import jobs
+from seatmap.ledger import jobs, letters
 
 
 class Survey:
@@ -19,6 +19,7 @@ class Survey:
         self._stores = stores
         self._jobs: dict[str, int] = {}
         self._undecided, self._oldest_s = 0, 0.0
+        self._letters, self._letter_s = 0, 0.0
         self._looked_at = 0.0
 
     async def look(self, events: Sequence[int]) -> None:
@@ -30,6 +31,7 @@ class Survey:
                 undecided, oldest_ms = undecided + count, max(oldest_ms, age_ms)
         self._undecided, self._oldest_s = undecided, oldest_ms / 1000
         self._jobs = await jobs.count_by_state(self._stores.pool)
+        self._letters, self._letter_s = await letters.waiting(self._stores.pool)
         self._looked_at = time.monotonic()
 
     def told(self) -> Iterator[Metric]:
@@ -41,4 +43,6 @@ class Survey:
         yield metrics.gauge("undecided_orders", "Orders between BEGIN and FINISH", self._undecided)
         oldest = self._oldest_s
         yield metrics.gauge("undecided_oldest_seconds", "Age of the oldest of them", oldest)
+        yield metrics.gauge("letters_due", "Mails about orders that are not made yet", self._letters)
+        yield metrics.gauge("letters_oldest_seconds", "Age of the oldest of them", self._letter_s)
         yield metrics.gauges("jobs", "Background jobs by state", "state", self._jobs)

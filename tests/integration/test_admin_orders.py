@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from admin_world import Office, open_office
 from site_clients import Page, make_event, order
 from staff_world import bearer, make_key
 
 from seatmap.config import Settings
+from seatmap.ledger.mails import Mail
 from seatmap.model import Role
 
 
@@ -134,10 +136,20 @@ async def test_an_order_that_is_not_paid_yet_is_cancelled_whole(office: Office, 
 async def test_the_confirmation_is_mailed_again(office: Office, settings: Settings) -> None:
     sale = await sell(office, settings)
     assert await office.call("POST", f"{sale.path}/resend") == {}
-    (row,) = await office.sql("SELECT payload FROM pgqueuer WHERE entrypoint = 'send_mail'")
-    assert b"ada@example.org" in row["payload"]
+    (row,) = await office.sql("SELECT payload FROM jobs WHERE kind = 'send_mail'")
+    mail = msgspec.json.decode(row["payload"], type=Mail)
+    assert (mail.to, mail.subject) == ("ada@example.org", "Your seats for Show")
+    assert "  Hall, row A, seat 3 · all · 15.00 EUR\n" in mail.text
+    assert "  Total: 30.00 EUR\n\nThere is nothing to pay.\n" in mail.text
+    assert sale.made["id"] in mail.text
     await office.call("POST", f"{sale.path}/cancel", {})
     assert await office.code("POST", f"{sale.path}/resend") == "order_not_active"
+
+
+async def test_an_order_without_an_address_cannot_be_mailed(office: Office, settings: Settings) -> None:
+    sale = await sell(office, settings)
+    await office.sql("UPDATE orders SET email = ''")
+    assert await office.code("POST", f"{sale.path}/resend") == "no_address"
 
 
 async def test_a_viewer_looks_only(office: Office, settings: Settings) -> None:

@@ -144,6 +144,12 @@ async def made(office: Office, event: int) -> None:
             await asyncio.sleep(0.05)
 
 
+async def mailed(settings: Settings, order_id: str) -> None:
+    """Wait until there is a mail about an order."""
+    outbox = settings.data / "outbox"
+    await until(lambda: any(order_id in path.read_text() for path in outbox.glob("*.eml")), 30)
+
+
 async def test_the_worker(bounded: Settings) -> None:
     async with open_office(replace(bounded, hold_seconds=1, sweep_ms=20)) as office:
         event = await office.published()
@@ -151,8 +157,12 @@ async def test_the_worker(bounded: Settings) -> None:
         stop = asyncio.Event()
         working = asyncio.create_task(work(office.site.settings, stop))
         try:
+            kept = await page.ask("hold", seats=[5])
+            total = NEW["categories"][0]["price"]
+            booked = await page.ask("book", **order(kept, total=total, email="ada@seats.localhost"))
             await page.ask("hold", seats=[3])
             await page.shows(3, 0, 30)
+            await mailed(bounded, booked["id"])
             done = await office.call("POST", "/events", NEW)
             await made(office, done["id"])
         finally:

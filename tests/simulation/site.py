@@ -231,6 +231,11 @@ async def _never(*_: Any) -> None:
     await asyncio.Event().wait()
 
 
+async def _nothing_due(*_: Any) -> int:
+    """Triggers of the database, which the model does not have, write down which letters are due."""
+    return 0
+
+
 async def _queue(conn: Any, job_id: int, kind: str, content: bytes) -> None:
     await conn.execute(statements_events.ENQUEUE, job_id, kind, content)
 
@@ -256,6 +261,7 @@ def simulated(run: Run) -> Iterator[None]:
         mock.patch.object(jobs, "_queue", _queue),
         mock.patch.object(worker_run, "jobs", SimpleNamespace(run=_work_jobs)),
         mock.patch.object(worker_run, "queue_lost", _nothing_lost),
+        mock.patch.object(worker_run, "letters", SimpleNamespace(post=_nothing_due)),
         mock.patch.object(worker_run, "schedule", SimpleNamespace(serve=_never)),
     ):
         yield

@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "breaker changes children connections embedded failpoints log migrate open_files tally tasks zones",
         "booking live ledger plan",
         "checkout",
-        "metrics",
+        "metrics order_letter",
         "web worker demo doctor restore simulate verify",
         "admins up webs opening",
         "cli __main__",
