@@ -107,18 +107,29 @@ class Shown(Job, frozen=True, kw_only=True):
 
 
 async def listed(
-    pool: asyncpg.Pool, state: str = "", before: int | None = None, limit: int = 50
+    pool: asyncpg.Pool,
+    state: str = "",
+    before: int | None = None,
+    limit: int = 50,
+    *,
+    without: str = "",
 ) -> list[Shown]:
-    """The latest jobs first, those in one state where given; `before` is the last id seen."""
+    """The latest jobs first, those in one state where given; `before` is the last id seen.
+
+    What is done of the kind `without` is left out.
+    """
     async with connection(pool) as conn:
         rows = await conn.fetch(
             """
             SELECT id, kind, event_id, state, done, total, error, created_at, updated_at FROM jobs
-            WHERE ($1 = '' OR state = $1) AND ($2::bigint IS NULL OR id < $2) ORDER BY id DESC LIMIT $3
+            WHERE ($1 = '' OR state = $1) AND ($2::bigint IS NULL OR id < $2)
+                AND NOT (kind = $4 AND state = 'done')
+            ORDER BY id DESC LIMIT $3
             """,
             state,
             before,
             limit,
+            without,
         )
     return [Shown(**row) for row in rows]
 

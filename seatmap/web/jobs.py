@@ -7,14 +7,16 @@ from msgspec import Meta, Struct
 from seatmap.errors import Refused
 from seatmap.ledger import audit_log, jobs
 from seatmap.ledger.jobs import Shown
+from seatmap.ledger.mails import SEND_MAIL
 from seatmap.ledger.pool import Pool, connection
 from seatmap.web.endpoint import Access, Call, Endpoint
 
 
 class JobsQuery(Struct, frozen=True):
-    """Jobs in a state, or all, from where the last list ended."""
+    """Jobs in a state, or all, from where the last list ended. `sent_mails`: those too, of which there are many."""
 
     state: Literal["", "queued", "running", "done", "failed"] = ""
+    sent_mails: Annotated[int, Meta(ge=0, le=1)] = 0
     cursor: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
 
@@ -63,7 +65,13 @@ class Jobs:
 
     async def list(self, call: Call) -> JobList:
         query: JobsQuery = call.query
-        found = await jobs.listed(self._pool, query.state, query.cursor or None, query.limit + 1)
+        found = await jobs.listed(
+            self._pool,
+            query.state,
+            query.cursor or None,
+            query.limit + 1,
+            without="" if query.sent_mails else SEND_MAIL,
+        )
         shown = found[: query.limit]
         return JobList(shown, str(shown[-1].id) if found != shown else None)
 

@@ -8,7 +8,7 @@ from site_clients import Refusal, Site, Visitor, make_event, result, visited_sit
 from staff_world import bearer, make_key, run
 
 from seatmap.config import Settings
-from seatmap.ledger import jobs
+from seatmap.ledger import jobs, mails
 from seatmap.ledger.pool import Pool, connection, open_pool
 from seatmap.ledger.tasks import GENERATE_SEATS, GenerateSeats
 from seatmap.model import Role
@@ -41,6 +41,18 @@ async def admin(site: Site) -> Visitor:
 async def queued(pool: Pool, event_id: int = 1) -> int:
     async with connection(pool) as conn, conn.transaction():
         return await jobs.enqueue(conn, GENERATE_SEATS, GenerateSeats(event_id), event_id)
+
+
+async def test_mails_that_were_sent_are_listed_on_request_only(
+    admin: Visitor, pool: Pool, settings: Settings
+) -> None:
+    async with connection(pool) as conn, conn.transaction():
+        sent = await mails.enqueue(conn, "ada@example.org", "Hello", "A mail.")
+    await work(pool, settings)
+    async with connection(pool) as conn, conn.transaction():
+        waits = await mails.enqueue(conn, "ada@example.org", "Hello", "Another.")
+    assert [job["id"] for job in (await admin.get(PATH))["jobs"]] == [waits]
+    assert [job["id"] for job in (await admin.get(f"{PATH}?sent_mails=1"))["jobs"]] == [waits, sent]
 
 
 async def work(pool: Pool, settings: Settings) -> None:

@@ -1,11 +1,11 @@
 // An event's fields as the editor shows them, and as the server takes them.
 
+import { tonesOf } from "../map-palette.js"
 import { fromLocal, toLocal } from "../zoned.js"
 import { amountText, parseAmount } from "./amounts.js"
 import { PAYMENTS } from "./words.js"
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d/
-const COLOR = "#7c8296" // shown where a category has none of its own
 
 export function formOf(event) {
   const local = (time) => toLocal(time, event.timezone)
@@ -22,13 +22,13 @@ export function formOf(event) {
     fee: amountText(event.fee_per_seat, event.currency),
     currency: event.currency,
     methods: Object.entries(PAYMENTS).map(([value, text]) => ({ value, text, chosen: event.payment_methods.includes(value) })),
-    categories: event.categories.map(({ id, name, price, color }) => ({
-      key: id, id, name, price: amountText(price, event.currency), color: color || COLOR,
+    categories: event.categories.map(({ id, name, price, color }, index) => ({
+      key: id, id, name, price: amountText(price, event.currency), color, look: `swatch tone-${tonesOf(event.categories)[index]}`,
     })),
   }
 }
 
-export const newCategory = (key) => ({ key, id: "", name: "", price: "", color: COLOR })
+export const newCategory = (key) => ({ key, id: "", name: "", price: "", color: "", look: "swatch" })
 
 // The body of a PATCH: what differs from the event, because a price that is sent anew makes every buyer's page load
 // the plan again. Throws an Error with a sentence where a field cannot be read.
@@ -78,7 +78,7 @@ function readCategories(form, event) {
     ...(id && { id: Number(id) }),
     name: names[index].trim(),
     price: readAmount(prices[index], event.currency, `The price of ${names[index]}`),
-    color: colors[index] === COLOR ? "" : colors[index], // a colour that nobody chose stays the plan's
+    color: colors[index], // for who draws a map of their own; on ours the price says it
   }))
 }
 

@@ -56,6 +56,7 @@ export function detailsText(details) {
 
 function valueText(value) {
   if (Array.isArray(value)) return value.map(valueText).join(", ")
+  if (typeof value === "boolean") return value ? "yes" : "no"
   if (typeof value !== "object" || value === null) return String(value ?? "none")
   return Object.entries(value).map(([name, part]) => `${name.replaceAll("_", " ")} ${valueText(part)}`).join(", ")
 }
