@@ -10,6 +10,7 @@ from uuid import UUID
 
 from seatmap.booking.commands import Cancel, Command, Settle, Take
 from seatmap.checkout.stores import Stores
+from seatmap.checkout.taken import give_back
 from seatmap.errors import Refused, SeatmapError
 from seatmap.failpoints import failpoint
 from seatmap.ledger import audit_log, box_office, money_by_hand, orders
@@ -96,12 +97,24 @@ class BoxOffice:
     async def reseat(self, event_id: int, order_id: UUID, moves: Mapping[int, int]) -> None:
         """Moves an order to other seats, old → new, all or none, at the price that was paid.
 
-        Refuses with what `Take` and `reseat_order` refuse for.
+        Repeating it answers the same. Refuses with what `Take` and `reseat_order` refuse for.
         """
         new, old = tuple(moves.values()), tuple(moves)
         if not moves or set(new) & set(old):
             raise Refused("cannot_reseat")
         visitor = await orders.visitor_of(self._stores.pool, order_id)
+        has = await orders.seats_of(self._stores.pool, order_id)
+        has_moved = all(has.get(seat) for seat in new) and all(has.get(seat) is False for seat in old)
+        if not has_moved:  # by a try whose answer was lost
+            await self._move(event_id, order_id, visitor, moves)
+        await failpoint("reseat.after_commit")
+        await self._tell(event_id, Settle(order_id.hex, visitor, new, "moved"))
+        await failpoint("reseat.after_settle")
+        await self._tell(event_id, Cancel(order_id.hex, visitor, old))
+        await failpoint("reseat.after_finish")
+
+    async def _move(self, event_id: int, order_id: UUID, visitor: str, moves: Mapping[int, int]) -> None:
+        new = tuple(moves.values())
         await failpoint("reseat.before_take")
         taken = await self._stores.desk.decide(event_id, Take(order_id.hex, visitor, new))
         await failpoint("reseat.after_take")
@@ -119,13 +132,8 @@ class BoxOffice:
                 )
                 await failpoint("reseat.before_commit")
         except Refused:
-            await self._tell(event_id, Settle(order_id.hex, visitor, new, "returned"))
+            await give_back(self._stores, event_id, order_id, visitor, new)
             raise
-        await failpoint("reseat.after_commit")
-        await self._tell(event_id, Settle(order_id.hex, visitor, new, "moved"))
-        await failpoint("reseat.after_settle")
-        await self._tell(event_id, Cancel(order_id.hex, visitor, old))
-        await failpoint("reseat.after_finish")
 
     async def _tell(self, event_id: int, command: Command) -> None:
         try:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from seatmap.booking.commands import Settle, Take
 from seatmap.checkout.stores import Stores
+from seatmap.checkout.taken import give_back
 from seatmap.errors import Refused, SeatmapError, Unavailable
 from seatmap.failpoints import failpoint
 from seatmap.ledger import audit_log, box_office, events, orders
@@ -74,14 +75,20 @@ class Counter:
         await failpoint("sell.after_take")
         verdict = await self._book(sale, msgspec.structs.replace(purchase, epoch=taken.position.epoch))
         await failpoint("sell.after_commit")
-        ended = "moved" if verdict.outcome == "committed" else "returned"
-        try:
-            settle = Settle(purchase.order_id.hex, purchase.visitor, purchase.seats, ended)
-            await self._stores.desk.decide(sale.event_id, settle)
-        except SeatmapError as error:
-            log.warning("order %s is left to the reconciler: %s", purchase.order_id, error)
+        if verdict.outcome == "committed":
+            await self._settle(sale.event_id, purchase)
+        else:
+            order_id, visitor, seats = purchase.order_id, purchase.visitor, purchase.seats
+            await give_back(self._stores, sale.event_id, order_id, visitor, seats)
         await failpoint("sell.after_settle")
         return verdict
+
+    async def _settle(self, event_id: int, purchase: Purchase) -> None:
+        settle = Settle(purchase.order_id.hex, purchase.visitor, purchase.seats, "moved")
+        try:
+            await self._stores.desk.decide(event_id, settle)
+        except SeatmapError as error:
+            log.warning("order %s is left to the reconciler: %s", purchase.order_id, error)
 
     async def _book(self, sale: CounterSale, purchase: Purchase) -> Verdict:
         """The order, its money and its entry in the log, in one transaction."""

@@ -149,6 +149,16 @@ async def visitor_of(pool: asyncpg.Pool, order_id: UUID) -> str:
         return str(await conn.fetchval("SELECT visitor FROM orders WHERE id = $1", order_id) or "")
 
 
+async def seats_of(pool: asyncpg.Pool, order_id: UUID) -> dict[int, bool]:
+    """Each seat that an order ever had → whether it has it now."""
+    async with connection(pool) as conn:
+        rows = await conn.fetch(
+            "SELECT seat, bool_or(status <> 'cancelled') FROM bookings WHERE order_id = $1 GROUP BY seat",
+            order_id,
+        )
+    return {row[0]: row[1] for row in rows}
+
+
 _SELECT = """
     SELECT o.id, o.event_id, e.name AS event_name, o.status, o.total, o.currency, o.payment_status,
         o.payment_method, o.name, o.email, o.created_at,

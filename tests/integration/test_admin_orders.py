@@ -7,9 +7,10 @@ from uuid import uuid4
 import msgspec
 import pytest
 from admin_world import Office, open_office
-from site_clients import Page, make_event, order
+from site_clients import Page, Refusal, make_event, order
 from staff_world import bearer, make_key
 
+from seatmap import failpoints
 from seatmap.config import Settings
 from seatmap.ledger.mails import Mail
 from seatmap.model import Role
@@ -101,6 +102,28 @@ async def test_seats_are_moved_all_or_none(office: Office, settings: Settings) -
     await office.call("POST", f"{sale.path}/cancel", {})
     for seat in (3, 8):
         await sale.page.shows(seat, 0)
+
+
+async def test_moving_again_after_a_lost_answer_frees_nothing_that_is_sold(
+    office: Office, settings: Settings
+) -> None:
+    sale = await sell(office, settings)
+    path, moves = f"{sale.path}/reseat", {"seats": {"2": 8}}
+    failpoints.arm("reseat.after_commit=raise*1")
+    try:
+        assert await office.code("POST", path, moves) == "unavailable"
+    finally:
+        failpoints.arm("")
+    other = await office.site.page(sale.event_id)
+    assert await office.code("POST", path, {"seats": {"3": 8}}) == "seat_taken"
+    with pytest.raises(Refusal, match="seat_taken"):
+        await other.ask("hold", seats=[8])
+    for _ in range(2):
+        after = await office.call("POST", path, moves)
+        assert {seat["seat"] for seat in after["seats"] if seat["status"] == "confirmed"} == {3, 8}
+    assert [entry["what"] for entry in after["history"]] == ["reseat"]
+    for seat, status in ((2, 0), (3, 2), (8, 2)):
+        await sale.page.shows(seat, status)
 
 
 async def test_no_seat_of_a_higher_price(office: Office, settings: Settings) -> None:
