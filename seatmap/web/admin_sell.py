@@ -5,7 +5,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, structs
 
-from seatmap.checkout.counter import Counter, CounterSale
+from seatmap.checkout.counter_sale import CounterSale, CounterSales
 from seatmap.checkout.stores import Stores
 from seatmap.ledger.box_office import AdminOrder
 from seatmap.model import SEATS_PER_COMMAND_MAX
@@ -68,5 +68,5 @@ class CounterDesk:
 
     async def sell(self, call: Call) -> AdminOrder:
         sale = CounterSale(event_id=event_number(call), **structs.asdict(call.body))
-        await Counter(self._stores, who(call)).sell(sale)
+        await CounterSales(self._stores, who(call)).sell(sale)
         return await order_page(self._stores, sale.order_id)

@@ -10,7 +10,7 @@ from staff_world import make_user
 
 from seatmap.checkout.box_office import BoxOffice
 from seatmap.checkout.cancel_event import canceller
-from seatmap.checkout.counter import Counter, CounterSale
+from seatmap.checkout.counter_sale import CounterSale, CounterSales
 from seatmap.config import Settings
 from seatmap.ledger import claims, events
 from seatmap.ledger.pool import connection
@@ -67,7 +67,7 @@ async def test_an_order_is_confirmed_once(till: Till, method: str) -> None:
 async def test_who_buys_over_the_counter_is_mailed_if_there_is_an_address(
     till: Till, paid: bool, said: str
 ) -> None:
-    counter = Counter(till.shop.stores, (await make_user(till.pool, Role.box_office)).id)
+    counter = CounterSales(till.shop.stores, (await make_user(till.pool, Role.box_office)).id)
     await till.shop.sql("UPDATE events SET payment_methods = '{test_card,door}'")
     for seats, total, email in (((2, 3), 3000, ADA), ((4,), 2000, "")):
         sale = CounterSale(

@@ -43,7 +43,7 @@ class CounterSale(Struct, frozen=True, kw_only=True):
     paid: bool
 
 
-class Counter:
+class CounterSales:
     """Sells for the account `user_id`."""
 
     def __init__(self, stores: Stores, user_id: int) -> None:
