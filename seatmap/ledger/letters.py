@@ -83,10 +83,11 @@ async def matters(conn: Any, ids: Collection[UUID]) -> dict[UUID, Matter]:
             s.label, c.name AS category, b.price
         FROM orders o
         JOIN events e ON e.id = o.event_id
-        LEFT JOIN payments p ON p.order_id = o.id
-        JOIN bookings b ON b.order_id = o.id AND (b.status <> 'cancelled' OR o.status = 'cancelled'
-            AND b.seq_off = (SELECT max(k.seq_off) FROM bookings k WHERE k.order_id = o.id))
-        JOIN seats s ON s.event_id = b.event_id AND s.index = b.seat
+        LEFT JOIN LATERAL (SELECT * FROM payments WHERE order_id = o.id OFFSET 0) p ON true  -- see orders._SELECT
+        JOIN LATERAL (SELECT * FROM bookings WHERE order_id = o.id OFFSET 0) b
+            ON b.status <> 'cancelled' OR o.status = 'cancelled'
+            AND b.seq_off = (SELECT max(k.seq_off) FROM bookings k WHERE k.order_id = o.id)
+        JOIN LATERAL (SELECT * FROM seats WHERE event_id = b.event_id AND index = b.seat OFFSET 0) s ON true
         JOIN categories c ON c.id = s.category_id
         WHERE o.id = ANY ($1) ORDER BY o.id, b.seat
         """,

@@ -1,0 +1,72 @@
+"""What a buyer reads costs what it is worth, also where Postgres has no statistics, as after a crash in a rush."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from ledger_world import make_event, purchase
+
+from seatmap.config import Settings
+from seatmap.ledger import letters, orders
+from seatmap.ledger.group import GroupCommit
+from seatmap.ledger.pool import connection, open_pool
+
+pytestmark = pytest.mark.integration
+
+MANY = 10_000
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
+    pool = await open_pool(settings, size=1)
+    yield pool
+    await pool.close()
+
+
+async def fill(pool: asyncpg.Pool, event_id: int) -> None:
+    """Orders of other people, one seat each, all given back."""
+    async with connection(pool) as conn:
+        await conn.execute(
+            """
+            WITH made AS (SELECT gen_random_uuid() AS id, n FROM generate_series(1, $2::int) n),
+            told AS (
+                INSERT INTO verdicts (order_id, event_id, visitor, body_hash, outcome)
+                SELECT id, $1, 'other ' || n, '', 'committed' FROM made
+            ),
+            ordered AS (
+                INSERT INTO orders (id, event_id, visitor, name, email, status, total, currency)
+                SELECT id, $1, 'other ' || n, 'Bob', 'bob@example.org', 'cancelled', 0, 'EUR' FROM made
+            )
+            INSERT INTO bookings (order_id, event_id, seat, status, price, currency, seq_on, seq_off)
+            SELECT id, $1, n % 8, 'cancelled', 0, 'EUR', 1, 2 FROM made
+            """,
+            event_id,
+            MANY,
+        )
+
+
+async def rows_scanned(pool: asyncpg.Pool) -> int:
+    """How many rows of tables were read one after the other so far, by the pool's connection."""
+    async with connection(pool) as conn:
+        await conn.execute("SELECT pg_stat_force_next_flush()")
+        return int(
+            await conn.fetchval(
+                "SELECT sum(seq_tup_read) FROM pg_stat_user_tables"
+                " WHERE relname IN ('orders', 'bookings', 'seats', 'payments')"
+            )
+        )
+
+
+async def test_an_order_is_read_by_its_indexes(pool: asyncpg.Pool) -> None:
+    event_id = await make_event(pool)
+    await fill(pool, event_id)
+    wanted = purchase(event_id, 3, 2)
+    assert (await GroupCommit(pool).book(wanted)).outcome == "committed"
+    before = await rows_scanned(pool)
+    order = await orders.get(pool, wanted.order_id, wanted.visitor)
+    assert [order] == await orders.of_visitor(pool, wanted.visitor)
+    async with connection(pool) as conn:
+        assert [order] == await orders.read_orders(conn, [wanted.order_id, uuid4()])
+        assert [*await letters.matters(conn, [wanted.order_id, uuid4()])] == [wanted.order_id]
+    assert await rows_scanned(pool) - before < MANY / 10
