@@ -32,7 +32,8 @@ TABLES = """
 SELECT = "SELECT status FROM peer_seats WHERE event_id = 1 AND seat = $1 FOR UPDATE"
 UPDATE = "UPDATE peer_seats SET status = 'booked' WHERE event_id = 1 AND seat = $1"
 INSERT = "INSERT INTO peer_bookings (event_id, seat, buyer) VALUES (1, $1, 'Ada Lovelace')"
-AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+# The last: SERIALIZABLE has run out of room to note who read what.
+AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.OutOfMemoryError)
 
 
 class Tally:
