@@ -4,7 +4,7 @@ start     time to the first HTTP answer, on a data folder that exists
 stampede  100 buyers, one seat: until all are answered
 screens   a click → the screens of 200 other viewers, at 50 holds a second
 holds     holds a second through 64 websockets and one web process
-books     orders a second, their holds included, in the same way
+books     orders a second through 128 of them, their holds included
 dashboard what an open dashboard costs, at 1,000 changes a second
 export    100,000 orders as CSV, and the memory that it takes
 recovery  a fault's end → the first success, for everything that can die
