@@ -11,17 +11,18 @@ from typing import Any
 
 import msgspec
 
-WIDTH, ROW, TOP, LABEL, VALUE = 760, 34, 76, 150, 150  # pixels
+WIDTH, ROW, TOP, LABEL, VALUE = 760, 34, 76, 180, 150  # pixels
 OURS = ("seatmap", "one", "holds", "books")  # how the benches name Seatmap's own figures
+NO_PEER = "commands"  # holds and releases, or holds and bookings, together
 NAMES = {
     "limit": "C send() loop",
     "node_ws": "Node ws",
     "nchan": "nchan (nginx)",
     "socket_io": "Socket.IO",
     "uwebsockets": "uWebSockets.js",
-    "starlette": "Starlette, redis-py",
-    "scattered": "FOR UPDATE, far",
-    "neighbours": "FOR UPDATE, near",
+    "starlette_redis_py": "Starlette, redis-py",
+    "for_update": "FOR UPDATE",
+    "for_update_scattered": "FOR UPDATE, scattered",
 }
 STYLE = """
 text { font: 14px system-ui, sans-serif; fill: #24292f }
@@ -44,6 +45,7 @@ def svg(found: dict[str, Any], suffix: str, title: str) -> str:
     """The picture of the figures that end in `suffix`."""
     ending = f"_{suffix}"
     bars = {name.removesuffix(ending): one for name, one in found["figures"].items() if name.endswith(ending)}
+    bars.pop(NO_PEER, None)
     if not bars:
         raise SystemExit(f"No figure ends in {ending}; there are {', '.join(found['figures'])}.")
     scale = (WIDTH - LABEL - VALUE) / max(one["max"] for one in bars.values())
