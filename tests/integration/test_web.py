@@ -121,6 +121,17 @@ async def test_a_page_that_comes_back_gets_only_what_it_missed(site: Site, event
     assert 0 < back.mine["expires_in_ms"] <= 60_000
 
 
+async def test_an_answer_does_not_stand_for_the_frame_that_follows(settings: Settings) -> None:
+    """The second answer comes while the screens' next frame still waits for its turn."""
+    event_id = await make_event(settings)
+    async with visited_site(replace(settings, frame_ms=700)) as site:
+        page = await site.page(event_id)
+        for seat in (1, 2, 3):
+            await page.ask("hold", seats=[seat])
+        for seat in (1, 2, 3):
+            await page.shows(seat, HELD)
+
+
 async def test_a_page_at_the_head_gets_nothing_again(site: Site, event: int) -> None:
     ada = site.visitor()
     first = await ada.page(event)

@@ -250,7 +250,7 @@ MUTANTS = (
                 "                reply = self.session.answer(result)\n",
             ),
         ),
-        (test("web", "a_page_that_comes_back_gets_only_what_it_missed"),),
+        (test("web", "an_answer_does_not_stand_for_the_frame_that_follows"),),
     ),
 )
 
