@@ -122,7 +122,7 @@ class Postgres(Server):
 
     def _is_waiting_for_orphans(self) -> bool:
         """After kill -9 of the server its children need a moment to notice; until then it must not start."""
-        return any("pre-existing shared memory block" in line for line in self.last_lines(6))
+        return any("pre-existing shared memory block" in line for line in self.said())
 
     def _clear_earlier_life(self) -> None:
         """Postgres refuses to start while *any* process has the pid in its pid file.

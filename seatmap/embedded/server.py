@@ -32,6 +32,7 @@ class Server(ABC):
         self.log = log
         self.socket = socket_path
         self.identity = MYSELF
+        self._said_from = 0  # where in the log this life begins
         self.process: subprocess.Popen[bytes] | None = None
 
     @abstractmethod
@@ -80,6 +81,7 @@ class Server(ABC):
         # Without the capability it could not enter a folder that is closed to it.
         may_enter = self.identity.uid is None or self.identity.capability is not None
         with self.log.open("ab") as log:
+            self._said_from = log.tell()
             self.identity.own(self.log)
             self.process = subprocess.Popen(
                 command,
@@ -95,15 +97,18 @@ class Server(ABC):
     def raise_if_ended(self) -> None:
         if not self.running:
             code = self.process.returncode if self.process else None
-            last = " | ".join(self.last_lines(4))
+            last = " | ".join(self.said()[-4:])
             raise Unusable(
                 f"{self.name} ended with {code} instead of starting: {last} (see {self.log}). "
                 f"Mend that, or set {self.setting} to use another server."
             )
 
-    def last_lines(self, count: int) -> list[str]:
+    def said(self) -> list[str]:
+        """The lines of the log since the last launch, those of an earlier life's orphans among them."""
         try:
-            return self.log.read_text(errors="replace").splitlines()[-count:]
+            with self.log.open("rb") as log:
+                log.seek(self._said_from)
+                return log.read().decode(errors="replace").splitlines()
         except OSError:
             return []
 

@@ -95,6 +95,27 @@ def test_a_killed_server_is_revived_at_the_same_address(data: Path) -> None:
         assert sql(servers, "SELECT 1") == 1
 
 
+def test_orphans_may_say_as_much_as_they_like_while_postgres_waits_for_them(data: Path) -> None:
+    with Embedded(data, durable=False) as servers:
+        server, postmaster = servers.servers["postgres"], servers.pids["postgres"]
+        children = [
+            int(pid) for pid in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        ]
+        for pid in children:
+            os.kill(pid, signal.SIGSTOP)
+        os.kill(postmaster, signal.SIGKILL)
+        assert server.process is not None
+        server.process.wait()
+        server.spawn()
+        server.process.wait()  # refused, since the memory of the earlier life is in use
+        with server.log.open("a") as log:
+            log.write("FATAL:  terminating connection due to unexpected postmaster exit\n" * 12)
+        for pid in children:
+            os.kill(pid, signal.SIGCONT)
+        server.wait_ready()
+        assert sql(servers, "SELECT 1") == 1
+
+
 def test_a_second_start_on_the_same_folder_is_refused_and_harms_nothing(data: Path) -> None:
     with Embedded(data, durable=False) as servers:
         with pytest.raises(Unusable, match=rf"in use by another Seatmap \(process {os.getpid()}\)"):
