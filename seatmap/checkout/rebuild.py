@@ -40,6 +40,13 @@ async def open_event(stores: Stores, event_id: int) -> Rebuilt | None:
     return None
 
 
+async def catch_up(stores: Stores, event_id: int, epoch: int) -> None:
+    """Rebuild an event of which Redis has an earlier epoch, unless another process is at it. Raises Recovering."""
+    async with events.try_lock(stores.pool, event_id) as alone:
+        if alone and (await stores.state.snapshot(event_id)).position.epoch < epoch:
+            await rebuild(stores, event_id)
+
+
 async def rebuild(stores: Stores, event_id: int) -> Rebuilt | None:
     """Replace Redis' seats of the event by what Postgres knows, keeping holds that clash with nothing.
 

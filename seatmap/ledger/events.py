@@ -126,6 +126,21 @@ async def get(pool: asyncpg.Pool, event_id: int) -> Event | None:
     return None if row is None else of_row(row)
 
 
+async def closed(pool: asyncpg.Pool) -> dict[int, int]:
+    """Events that were cancelled within a day and have no orders any more → their epochs."""
+    async with connection(pool) as conn:
+        rows = await conn.fetch(
+            """
+            SELECT e.id, e.epoch FROM events e
+            WHERE e.status = 'cancelled' AND e.deleted_at IS NULL AND e.updated_at > now() - interval '1 day'
+                AND NOT EXISTS (
+                    SELECT FROM orders o WHERE o.event_id = e.id AND o.status IN ('pending', 'confirmed'))
+            ORDER BY e.id
+            """
+        )
+    return {row["id"]: row["epoch"] for row in rows}
+
+
 async def published(pool: asyncpg.Pool) -> list[Event]:
     """What everybody may see, the next first."""
     async with connection(pool) as conn:

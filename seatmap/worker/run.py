@@ -8,7 +8,7 @@ from contextlib import suppress
 from seatmap.booking.commands import Expire
 from seatmap.checkout.cancel_event import canceller
 from seatmap.checkout.payment import Cashier, open_cashier
-from seatmap.checkout.rebuild import open_event
+from seatmap.checkout.rebuild import catch_up, open_event
 from seatmap.checkout.reconcile import lasting_differences, repair
 from seatmap.checkout.resolve import resolve
 from seatmap.checkout.stores import Stores, open_stores
@@ -59,6 +59,7 @@ class Worker:
             (self._pay, PAY_SECONDS),
             (self._post_letters, LETTERS_SECONDS),
             (self._reconcile, settings.reconcile_ms / 1000),
+            (self._follow_closed, settings.reconcile_ms / 1000),
             (self._schedule, SCHEDULE_SECONDS),
             (self._compare_clocks, CLOCK_SECONDS),
             (self._find_jobs, FIND_SECONDS),
@@ -138,6 +139,12 @@ class Worker:
 
     async def _reconcile(self) -> None:
         await self._each(self._reconcile_event)
+
+    async def _follow_closed(self) -> None:
+        """Nobody compares a cancelled event seat by seat, nor meets its epoch: Redis may have gone back in time."""
+        for event_id, epoch in (await events.closed(self._stores.pool)).items():
+            with suppress(Recovering):  # Redis has nothing of it, until somebody looks at it
+                await catch_up(self._stores, event_id, epoch)
 
     async def _reconcile_event(self, event_id: int) -> None:
         found = await lasting_differences(self._stores, event_id)

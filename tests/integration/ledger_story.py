@@ -151,6 +151,7 @@ class Story:
     async def look(self) -> None:
         await self.ask("event", events.get(self.pool, EVENT))
         await self.ask("published", events.published(self.pool))
+        await self.ask("closed", events.closed(self.pool))
         await self.ask("occupied", events.occupied(self.pool, EVENT))
         await self.ask("count", orders.count_active(self.pool, EVENT))
         if self.rng.random() < 0.2:

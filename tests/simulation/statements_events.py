@@ -38,6 +38,28 @@ async def read_published(txn: Transaction) -> list[Row]:
     return [_event_row(txn, event) for event in sorted(found, key=lambda row: (row["starts_at"], row["id"]))]
 
 
+@statement(
+    """
+    SELECT e.id, e.epoch FROM events e
+    WHERE e.status = 'cancelled' AND e.deleted_at IS NULL AND e.updated_at > now() - interval '1 day'
+        AND NOT EXISTS (
+            SELECT FROM orders o WHERE o.event_id = e.id AND o.status IN ('pending', 'confirmed'))
+    ORDER BY e.id
+    """
+)
+async def read_closed(txn: Transaction) -> list[Row]:
+    """A run lasts less than a day."""
+    found = [event for event in txn.find("events", status="cancelled") if event["deleted_at"] is None]
+    active = {
+        order["event_id"] for order in txn.find("orders") if order["status"] in ("pending", "confirmed")
+    }
+    return [
+        {"id": event["id"], "epoch": event["epoch"]}
+        for event in sorted(found, key=lambda row: row["id"])
+        if event["id"] not in active
+    ]
+
+
 @statement("UPDATE events SET epoch = epoch + 1 WHERE id = $1 AND deleted_at IS NULL RETURNING epoch")
 async def raise_epoch(txn: Transaction, event_id: int) -> list[Row]:
     event = await txn.locked("events", event_id)
