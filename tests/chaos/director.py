@@ -279,6 +279,8 @@ async def _pending(stores: Stores) -> str:
                     "late payments",
                     "SELECT count(*) FROM payments WHERE status = 'captured' AND reseat_order_id IS NOT NULL",
                 ),
+                # The test card says "late" ten seconds after the time to pay (LATE_S).
+                ("late messages", "SELECT count(*) FROM orders WHERE pay_by > now() - interval '12 seconds'"),
                 ("jobs", "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')"),
             ):
                 if count := await conn.fetchval(query):
