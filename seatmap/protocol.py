@@ -93,8 +93,9 @@ CommandId = Annotated[str, Meta(min_length=1, max_length=64)]
 HoldId = Annotated[str, Meta(max_length=64)]
 Seats = tuple[int, ...]
 Name = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")]
-Email = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$")]
-EmailIfAny = Annotated[str, Meta(max_length=254, pattern=r"^([^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+)?$")]
+_ADDRESS = r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+"
+Email = Annotated[str, Meta(max_length=254, pattern=f"^{_ADDRESS}$")]
+EmailIfAny = Annotated[str, Meta(max_length=254, pattern=f"^({_ADDRESS})?$")]
 
 
 class _Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):

@@ -4,19 +4,17 @@ Postgres is written first where seats become free, Redis where they are taken; a
 the reconciler.
 """
 
-import logging
 from collections.abc import Mapping
 from uuid import UUID
 
-from seatmap.booking.commands import Cancel, Command, Settle, Take
+from seatmap.booking.commands import Cancel, Settle, Take
 from seatmap.checkout.stores import Stores
 from seatmap.checkout.taken import give_back
-from seatmap.errors import Refused, SeatmapError
+from seatmap.checkout.tell import tell
+from seatmap.errors import Refused
 from seatmap.failpoints import failpoint
 from seatmap.ledger import audit_log, box_office, money_by_hand, orders
 from seatmap.ledger.pool import connection
-
-log = logging.getLogger(__name__)
 
 
 class BoxOffice:
@@ -44,7 +42,7 @@ class BoxOffice:
             )
             await failpoint("staff_cancel.before_commit")
         await failpoint("staff_cancel.after_commit")
-        await self._tell(gone.event_id, Cancel(order_id.hex, gone.visitor, gone.seats))
+        await tell(self._stores, gone.event_id, Cancel(order_id.hex, gone.visitor, gone.seats))
         await failpoint("staff_cancel.after_finish")
 
     async def mark_paid(self, order_id: UUID) -> None:
@@ -78,7 +76,7 @@ class BoxOffice:
                 details={"refunds_again": done.again, "given_back": done.back, "seats": done.seats},
             )
         if done.seats:
-            await self._tell(done.event_id, Settle(order_id.hex, done.visitor, done.seats, "freed"))
+            await tell(self._stores, done.event_id, Settle(order_id.hex, done.visitor, done.seats, "freed"))
 
     async def pay_out(self, order_id: UUID, refund_ids: tuple[int, ...]) -> None:
         """Refunds were handed out at the door. Refuses with order_not_found or refund_not_owed."""
@@ -104,13 +102,14 @@ class BoxOffice:
             raise Refused("cannot_reseat")
         visitor = await orders.visitor_of(self._stores.pool, order_id)
         has = await orders.seats_of(self._stores.pool, order_id)
+        # By a try whose answer was lost.
         has_moved = all(has.get(seat) for seat in new) and all(has.get(seat) is False for seat in old)
-        if not has_moved:  # by a try whose answer was lost
+        if not has_moved:
             await self._move(event_id, order_id, visitor, moves)
         await failpoint("reseat.after_commit")
-        await self._tell(event_id, Settle(order_id.hex, visitor, new, "moved"))
+        await tell(self._stores, event_id, Settle(order_id.hex, visitor, new, "moved"))
         await failpoint("reseat.after_settle")
-        await self._tell(event_id, Cancel(order_id.hex, visitor, old))
+        await tell(self._stores, event_id, Cancel(order_id.hex, visitor, old))
         await failpoint("reseat.after_finish")
 
     async def _move(self, event_id: int, order_id: UUID, visitor: str, moves: Mapping[int, int]) -> None:
@@ -134,9 +133,3 @@ class BoxOffice:
         except Refused:
             await give_back(self._stores, event_id, order_id, visitor, new)
             raise
-
-    async def _tell(self, event_id: int, command: Command) -> None:
-        try:
-            await self._stores.desk.decide(event_id, command)
-        except SeatmapError as error:
-            log.warning("event %s: %s is left to the reconciler: %s", event_id, command, error)

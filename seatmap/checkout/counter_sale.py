@@ -5,7 +5,6 @@ reconciler frees, or an order that Redis has not heard of, which it tells.
 """
 
 import hashlib
-import logging
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -15,7 +14,8 @@ from msgspec import Struct
 from seatmap.booking.commands import Settle, Take
 from seatmap.checkout.stores import Stores
 from seatmap.checkout.taken import give_back
-from seatmap.errors import Refused, SeatmapError, Unavailable
+from seatmap.checkout.tell import tell
+from seatmap.errors import Refused, Unavailable
 from seatmap.failpoints import failpoint
 from seatmap.ledger import audit_log, box_office, events, orders
 from seatmap.ledger.orders import Purchase, Verdict
@@ -27,8 +27,6 @@ _DETAILS = {
     "method_not_offered": "This event cannot be paid at the door. Add that to its ways to pay first.",
     "too_many_seats": "That is more seats than one order may have here. Sell them as several orders.",
 }
-
-log = logging.getLogger(__name__)
 
 
 class CounterSale(Struct, frozen=True, kw_only=True):
@@ -76,19 +74,13 @@ class CounterSales:
         verdict = await self._book(sale, msgspec.structs.replace(purchase, epoch=taken.position.epoch))
         await failpoint("sell.after_commit")
         if verdict.outcome == "committed":
-            await self._settle(sale.event_id, purchase)
+            settle = Settle(purchase.order_id.hex, purchase.visitor, purchase.seats, "moved")
+            await tell(self._stores, sale.event_id, settle)
         else:
             order_id, visitor, seats = purchase.order_id, purchase.visitor, purchase.seats
             await give_back(self._stores, sale.event_id, order_id, visitor, seats)
         await failpoint("sell.after_settle")
         return verdict
-
-    async def _settle(self, event_id: int, purchase: Purchase) -> None:
-        settle = Settle(purchase.order_id.hex, purchase.visitor, purchase.seats, "moved")
-        try:
-            await self._stores.desk.decide(event_id, settle)
-        except SeatmapError as error:
-            log.warning("order %s is left to the reconciler: %s", purchase.order_id, error)
 
     async def _book(self, sale: CounterSale, purchase: Purchase) -> Verdict:
         """The order, its money and its entry in the log, in one transaction."""

@@ -16,6 +16,7 @@ from seatmap.booking.commands import Begin, Finish, Hold, Settle
 from seatmap.checkout.providers.door import Door
 from seatmap.checkout.providers.test_card import TestCard
 from seatmap.checkout.stores import Stores
+from seatmap.checkout.tell import tell
 from seatmap.errors import Refused, SeatmapError, Unavailable
 from seatmap.failpoints import during, failpoint
 from seatmap.ledger import instance, orders, payments
@@ -97,10 +98,7 @@ class Cashier:
         return settled
 
     async def _tell(self, event_id: int, command: Settle | Finish) -> None:
-        try:
-            await self._stores.desk.decide(event_id, command)
-        except SeatmapError as error:
-            log.warning("event %s: %s is left to the reconciler: %s", event_id, command, error)
+        await tell(self._stores, event_id, command)
 
     # ---- beats ----
 

@@ -36,9 +36,8 @@ async def book(cell: Cell) -> None:
 
 async def want(cell: Cell, rival: Person, *seats: int) -> None:
     """Until it has them, or the event is closed."""
-    await rival.command(
-        "mine"
-    )  # gives a name: a hold whose answer is lost would else be nobody's for minutes
+    # That gives a name: a hold whose answer is lost would else be nobody's, for minutes.
+    await rival.command("mine")
     while not cell.closed:
         code, mine = await rival.command("hold", seats=seats)
         if not code and (await rival.book(mine["hold_id"], *seats))[1] == "booked":
