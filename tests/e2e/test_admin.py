@@ -11,7 +11,6 @@ from test_story import AVAILABLE, BOOKED, HELD, book, click_seat, ready, shows, 
 from windows import Windows
 
 BLOCKED = 3
-WAIT_MS = 20_000
 EMAIL, PASSWORD = "grace@example.org", "opening night at eight"
 
 
@@ -41,7 +40,7 @@ async def sign_in(page: Page) -> None:
     await page.get_by_label("Email").fill(EMAIL)
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_role("heading", name="Events")).to_be_visible(timeout=WAIT_MS)
+    await expect(page.get_by_role("heading", name="Events")).to_be_visible()
 
 
 async def make_event(page: Page) -> int:
@@ -53,12 +52,12 @@ async def make_event(page: Page) -> int:
     await page.get_by_label("Time zone").fill("Europe/Berlin")
     await page.get_by_label("Rows", exact=True).fill("4")
     await page.get_by_label("Seats per row").fill("8")
-    await expect(page.get_by_text("4 rows of 8: 32 seats")).to_be_visible(timeout=WAIT_MS)
+    await expect(page.get_by_text("4 rows of 8: 32 seats")).to_be_visible()
     await expect(page.locator("[x-ref=map] [role=gridcell]").first).to_have_attribute(
-        "aria-label", re.compile("row A, seat 1"), timeout=WAIT_MS
+        "aria-label", re.compile("row A, seat 1")
     )
     await page.get_by_role("button", name="Make the draft").click()
-    await expect(page.locator("#plan-map canvas").first).to_be_visible(timeout=WAIT_MS)
+    await expect(page.locator("#plan-map canvas").first).to_be_visible()
     return int(page.url.rpartition("/")[2])
 
 
@@ -91,9 +90,9 @@ async def refund(page: Page, event_page: str) -> None:
     await page.get_by_label("Stalls, row A, seat 4").check()
     await page.get_by_role("button", name="Refund 1 chosen").click()
     await answer(page, "Refund", "She is ill")
-    await expect(page.locator(".head-line .state")).to_have_text("Cancelled", timeout=WAIT_MS)
+    await expect(page.locator(".head-line .state")).to_have_text("Cancelled")
     await page.goto(event_page)
-    await expect(page.locator("#plan-map canvas").first).to_be_visible(timeout=WAIT_MS)
+    await expect(page.locator("#plan-map canvas").first).to_be_visible()
 
 
 async def test_an_opening_night(product: Product, windows: Windows) -> None:
@@ -104,7 +103,7 @@ async def test_an_opening_night(product: Product, windows: Windows) -> None:
 
     await staff.get_by_label("Price of Standard").fill("25.50")
     await staff.get_by_role("button", name="Save changes").click()
-    await expect(staff.get_by_role("button", name="Saved", exact=True)).to_be_visible(timeout=WAIT_MS)
+    await expect(staff.get_by_role("button", name="Saved", exact=True)).to_be_visible()
     await choose_area(staff, 24, 25)
     await expect(staff.locator(".chosen")).to_have_text("2 chosen")
     await staff.get_by_role("button", name="Block", exact=True).click()
@@ -123,7 +122,7 @@ async def test_an_opening_night(product: Product, windows: Windows) -> None:
 
     await choose_area(staff, 3, 4)
     await staff.get_by_role("button", name="Block", exact=True).click()
-    await expect(staff.locator(".refused")).to_contain_text("row A, seat 4: sold", timeout=WAIT_MS)
+    await expect(staff.locator(".refused")).to_contain_text("row A, seat 4: sold")
     await shows(buyer, 4, BLOCKED)
     await staff.get_by_role("button", name="Clear").click()
 
@@ -132,9 +131,9 @@ async def test_an_opening_night(product: Product, windows: Windows) -> None:
 
     await staff.get_by_role("button", name="Pause the sale").click()
     await answer(staff, "Pause the sale")
-    await expect(buyer.get_by_text("Sales are paused for a moment")).to_be_visible(timeout=WAIT_MS)
+    await expect(buyer.get_by_text("Sales are paused for a moment")).to_be_visible()
     await staff.get_by_role("button", name="Resume the sale").click()
-    await expect(buyer.get_by_text("Sales are paused for a moment")).to_be_hidden(timeout=WAIT_MS)
+    await expect(buyer.get_by_text("Sales are paused for a moment")).to_be_hidden()
     await click_seat(buyer, 10)
     await shows(staff, 10, HELD)
     await click_seat(buyer, 10)
@@ -142,7 +141,7 @@ async def test_an_opening_night(product: Product, windows: Windows) -> None:
 
     await staff.get_by_role("button", name="Cancel the event").click()
     await answer(staff, "Cancel the event", "The mill is flooded")
-    await expect(buyer.get_by_text("This event has been cancelled")).to_be_visible(timeout=WAIT_MS)
+    await expect(buyer.get_by_text("This event has been cancelled")).to_be_visible()
 
     await staff.get_by_role("link", name="Audit").click()
-    await expect(staff.get_by_text("The mill is flooded")).to_be_visible(timeout=WAIT_MS)
+    await expect(staff.get_by_text("The mill is flooded")).to_be_visible()

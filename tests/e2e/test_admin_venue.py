@@ -2,21 +2,21 @@
 
 from playwright.async_api import Page, expect
 from product import Product
-from test_admin import BLOCKED, WAIT_MS, answer, choose_area, make_admin, make_event, sign_in
+from test_admin import BLOCKED, answer, choose_area, make_admin, make_event, sign_in
 from test_story import AVAILABLE, click_seat, ready, shows, until
 from windows import Windows
 
 
 async def save(page: Page) -> None:
     await page.get_by_role("button", name="Save changes").click()
-    await expect(page.get_by_role("button", name="Saved", exact=True)).to_be_visible(timeout=WAIT_MS)
+    await expect(page.get_by_role("button", name="Saved", exact=True)).to_be_visible()
 
 
 async def keep_places(staff: Page, first: int, last: int) -> None:
     """Mark seats on the map as wheelchair places and keep them for years."""
     await choose_area(staff, first, last)
     await staff.get_by_role("button", name="Wheelchair place", exact=True).click()
-    await expect(staff.get_by_text("2 places marked.", exact=False)).to_be_visible(timeout=WAIT_MS)
+    await expect(staff.get_by_text("2 places marked.", exact=False)).to_be_visible()
     await staff.get_by_label("Wheelchair places kept until").fill("2030-04-24T10:00")
     await save(staff)
 
@@ -37,7 +37,7 @@ async def test_the_venue_of_an_event_is_changed_while_a_buyer_looks(
     await shows(buyer, 1, BLOCKED)
     await click_seat(buyer, 1)
     words = "Stalls, row A, seat 2: wheelchair place, kept until Wed 24 Apr 2030, 10:00"
-    await expect(buyer.locator(".toasts")).to_contain_text(words, timeout=WAIT_MS)
+    await expect(buyer.locator(".toasts")).to_contain_text(words)
     cell = buyer.locator("[role=gridcell][tabindex='0']")
     await cell.focus()
     await buyer.keyboard.press("Control+Home")
@@ -52,28 +52,28 @@ async def test_the_venue_of_an_event_is_changed_while_a_buyer_looks(
     await save(staff)
     await choose_area(staff, 8, 9)
     await staff.get_by_label("Give the chosen seats a category").select_option(label="Box")
-    await expect(buyer.locator(".chip", has_text="Box")).to_contain_text("2 left", timeout=WAIT_MS)
+    await expect(buyer.locator(".chip", has_text="Box")).to_contain_text("2 left")
     await staff.get_by_role("button", name="Take away Box").click()
     await answer(staff, "Take it away")
-    await expect(buyer.locator(".chip", has_text="Box")).to_have_count(0, timeout=WAIT_MS)
+    await expect(buyer.locator(".chip", has_text="Box")).to_have_count(0)
 
     await ready(buyer)
     await click_seat(buyer, 7)
-    await expect(buyer.locator(".basket .items li")).to_have_count(1, timeout=WAIT_MS)
+    await expect(buyer.locator(".basket .items li")).to_have_count(1)
     await change_plan(staff, rows=6, columns=7)
-    await expect(staff.locator(".toasts")).to_contain_text("row A, seat 8 (held)", timeout=WAIT_MS)
+    await expect(staff.locator(".toasts")).to_contain_text("row A, seat 8 (held)")
     refusal = windows.complaints.pop()  # the browser's own, of any answer that is no success
     assert "409 (Conflict)" in refusal
     await click_seat(buyer, 7)
     await shows(staff, 7, AVAILABLE)
     await change_plan(staff, rows=6, columns=7)
-    await expect(staff.locator(".toasts")).to_contain_text("The plan is another one now", timeout=WAIT_MS)
+    await expect(staff.locator(".toasts")).to_contain_text("The plan is another one now")
     await until(buyer, "() => window.seatmap?.statusOf(43) === 0")  # 32 seats, and 14 more of two new rows
     await shows(buyer, 7, BLOCKED)
     await shows(buyer, 0, BLOCKED)
     await ready(buyer)
     await click_seat(buyer, 43)
-    await expect(buyer.locator(".basket .items li")).to_contain_text("Row F", timeout=WAIT_MS)
+    await expect(buyer.locator(".basket .items li")).to_contain_text("Row F")
 
 
 async def change_plan(page: Page, *, rows: int, columns: int) -> None:
@@ -94,10 +94,8 @@ async def test_a_draft_is_copied_deleted_and_restored(product: Product, windows:
     original = staff.url
     await staff.get_by_role("button", name="Duplicate").click()
     await staff.wait_for_url(lambda url: url != original)
-    await expect(staff.get_by_role("heading", name="The Tempest, first night (copy)")).to_be_visible(
-        timeout=WAIT_MS
-    )
-    await expect(staff.get_by_text("2 places marked.", exact=False)).to_be_visible(timeout=WAIT_MS)
+    await expect(staff.get_by_role("heading", name="The Tempest, first night (copy)")).to_be_visible()
+    await expect(staff.get_by_text("2 places marked.", exact=False)).to_be_visible()
     await expect(staff.get_by_label("Wheelchair places kept until")).to_have_value("2030-04-24T10:00")
     await staff.get_by_label("Currency").fill("chf")
     await save(staff)
@@ -105,8 +103,8 @@ async def test_a_draft_is_copied_deleted_and_restored(product: Product, windows:
     copy = staff.url
     await staff.get_by_role("button", name="Delete…").click()
     await answer(staff, "Delete")
-    await expect(staff.get_by_role("heading", name="Events")).to_be_visible(timeout=WAIT_MS)
+    await expect(staff.get_by_role("heading", name="Events")).to_be_visible()
     await expect(staff.get_by_role("link", name="(copy)", exact=False)).to_have_count(0)
     await staff.goto(copy)
     await staff.get_by_role("button", name="Restore").click()
-    await expect(staff.locator(".head-line .state")).to_have_text("Draft", timeout=WAIT_MS)
+    await expect(staff.locator(".head-line .state")).to_have_text("Draft")

@@ -4,10 +4,9 @@ from typing import Any
 
 from playwright.async_api import Page, expect
 from product import Product
-from windows import Windows
+from windows import WAIT_MS, Windows
 
 AVAILABLE, HELD, BOOKED = 0, 1, 2
-WAIT_MS = 10_000
 
 
 def studio(product: Product) -> str:
@@ -18,7 +17,7 @@ def studio(product: Product) -> str:
 
 async def ready(page: Page) -> None:
     """The map is there and live."""
-    await expect(page.locator(".link-text")).to_have_text("Live", timeout=WAIT_MS)
+    await expect(page.locator(".link-text")).to_have_text("Live")
     await until(page, "() => window.seatmap && window.seatmap.statusOf(0) !== undefined")
 
 
@@ -48,7 +47,7 @@ async def book(page: Page, name: str = "Ada Lovelace") -> None:
     await page.get_by_label("Name").fill(name)
     await page.get_by_label("Email").fill("ada@example.org")
     await page.get_by_role("button", name="Book ", exact=False).last.click()
-    await expect(page.locator(".booked .reference")).to_be_visible(timeout=WAIT_MS)
+    await expect(page.locator(".booked .reference")).to_be_visible()
 
 
 async def test_a_click_in_one_window_is_seen_in_the_other_and_the_booking_survives_a_restart(
@@ -63,7 +62,7 @@ async def test_a_click_in_one_window_is_seen_in_the_other_and_the_booking_surviv
     await expect(first.locator(".basket .items li")).to_have_count(1)
     clock = first.locator(".clock [role=timer]")
     before = await clock.inner_text()
-    await expect(clock).not_to_have_text(before, timeout=WAIT_MS)
+    await expect(clock).not_to_have_text(before)
 
     await book(first)
     await shows(first, 7, BOOKED)
@@ -89,7 +88,7 @@ async def test_after_kill_nine_of_everything_the_booking_is_there(product: Produ
     await ready(page)
     await shows(page, 21, BOOKED)
     await page.goto(f"{product.url}/bookings")
-    await expect(page.get_by_text("Poetry at Nine").first).to_be_visible(timeout=WAIT_MS)
+    await expect(page.get_by_text("Poetry at Nine").first).to_be_visible()
 
 
 async def test_a_seat_lost_to_another_is_explained_by_name(product: Product, windows: Windows) -> None:

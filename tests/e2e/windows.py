@@ -1,6 +1,9 @@
 """Browser windows, as many visitors have them."""
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+
+WAIT_MS = 30_000  # for what a page shows in the end, on a machine that may be busy
+expect.set_options(timeout=WAIT_MS)
 
 
 class Windows:
