@@ -92,7 +92,7 @@ class World:
         self.watchers[event_id] = Watcher()
         watch = Watch(event_id, self.watchers[event_id])
         await self.feed.watch(watch)
-        await asyncio.wait_for(watch.live.wait(), 10)
+        await asyncio.wait_for(watch.live.wait(), 30)
         return watch
 
     async def hold(self, event_id: int, seat: int, visitor: str = "") -> None:

@@ -5,7 +5,7 @@ import struct
 
 from websockets.frames import Close
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 30.0
 
 
 class Raw:

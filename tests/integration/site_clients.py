@@ -21,7 +21,7 @@ from seatmap.ledger.pool import connection, open_pool
 from seatmap.model import NOWHERE, Plan, Position, Seat
 from seatmap.plan.public import storable
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 PRICE = 1500
 
 

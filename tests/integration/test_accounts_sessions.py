@@ -37,7 +37,7 @@ def session_of(person: Person) -> str:
 
 
 async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             if await true():
                 return
@@ -188,7 +188,7 @@ async def test_a_session_ends_in_any_case_however_busy(settings: Settings, tmp_p
 
 
 async def closed(page: Page) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await page.socket.wait_closed()
 
 

@@ -182,7 +182,7 @@ async def eventually(what: Any, value: Any) -> None:
         while found[-1] != value:
             found.append(await what())
 
-    await asyncio.wait_for(look(), 10)
+    await asyncio.wait_for(look(), 30)
 
 
 # ---- a copy ----

@@ -151,7 +151,7 @@ async def test_no_blocked_seat_is_ever_held_and_no_held_one_blocked(office: Offi
                 return
             await asyncio.sleep(0.02)
 
-    await asyncio.wait_for(agree(), 10)
+    await asyncio.wait_for(agree(), 30)
 
 
 async def test_after_a_pause_nobody_gets_a_seat_however_many_try(office: Office) -> None:

@@ -79,7 +79,7 @@ async def test_events_that_were_watched_before_it_ran_are_subscribed_too(stores:
     watch = Watch(event, Watcher())
     await world.feed.watch(watch)
     async with running(world):
-        await asyncio.wait_for(watch.live.wait(), 10)
+        await asyncio.wait_for(watch.live.wait(), 30)
 
 
 async def test_an_event_no_longer_watched_is_no_longer_heard(world: World, event: int, admin: Client) -> None:
@@ -155,7 +155,7 @@ async def test_a_cut_subscription_misses_nothing(world: World, event: int, admin
     watch = await world.watch(event)
     for seat in range(12):
         if seat % 4 == 1:
-            await asyncio.wait_for(watch.live.wait(), 10)
+            await asyncio.wait_for(watch.live.wait(), 30)
             assert await admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         await world.hold(event, seat)
     await world.becomes_true(watch)
@@ -268,7 +268,7 @@ async def test_a_server_that_is_away_at_the_start_is_found_later(
         servers.revive()
         await until(lambda: watcher.recoveries)
         await open_event(stores, event)
-        await asyncio.wait_for(watch.live.wait(), 10)
+        await asyncio.wait_for(watch.live.wait(), 30)
         await until(lambda: not watcher.stale)
 
 
@@ -279,7 +279,7 @@ async def test_an_event_without_seats_in_redis_asks_to_be_restored(world: World)
     await world.feed.watch(watch)
     await until(lambda: watcher.recoveries)
     await open_event(world.stores, event_id)
-    await asyncio.wait_for(watch.live.wait(), 10)
+    await asyncio.wait_for(watch.live.wait(), 30)
 
 
 # ---- what nobody expects ----

@@ -113,7 +113,7 @@ async def test_a_rebuilder_may_lose_its_lock_and_end_in_peace(pool: asyncpg.Pool
                 "SELECT pg_terminate_backend(pid) FROM pg_locks"
                 " WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
             )
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while pool.get_size() == before:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
     async with events.try_lock(pool, 1) as mine:

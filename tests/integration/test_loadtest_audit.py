@@ -72,7 +72,7 @@ async def book(buyer: Client, seats: tuple[int, ...], total: int) -> Told:
 
 
 async def last_map(url: str, page: Page) -> Seen:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             site = await asyncio.to_thread(get, f"{url}/api/events/{STUDIO}/seats?compact=1")
             epoch, version = page.position

@@ -111,7 +111,7 @@ async def test_an_event_that_cannot_be_opened_spoils_nothing_for_the_others(
             await site.visitor().get(f"/api/events/{broken}/plan")
         assert refusal.value.status >= 400
         later = await make_event(quick, 4)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await (await site.page(later)).ask("hold", seats=[1])
         listed = await site.visitor().get("/api/events")
         assert whole in [event["id"] for event in listed["events"]]

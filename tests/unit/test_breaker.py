@@ -60,7 +60,7 @@ async def watched(store: Store) -> AsyncIterator[Breaker]:
 
 
 async def becomes(found: Breaker, *, is_open: bool) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while found.is_open is not is_open:  # noqa: ASYNC110 - it is its own event
             await asyncio.sleep(0)
 
