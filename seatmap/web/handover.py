@@ -10,6 +10,7 @@ watches them.
 from typing import Any, cast
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.protocols.utils import ClientDisconnected
 
 from seatmap.web.bounded import BoundedHttp, BoundedWebSocket
 from seatmap.web.screens import AsgiScreen, DirectScreen, PageScreen
@@ -34,10 +35,19 @@ class FanoutProtocol(BoundedWebSocket):
     async def run_asgi(self) -> None:
         extensions: dict[str, Any] = self.scope["extensions"]
         extensions[EXTENSION] = self
+        application = self.app
+
+        async def attended(scope: Any, receive: Any, send: Any) -> None:
+            await application(scope, receive, send)
+            if self.transport.is_closing():  # or uvicorn finds fault with an application that did not answer
+                raise ClientDisconnected
+
+        self.app = attended
         try:
             await super().run_asgi()
         finally:
-            del extensions[EXTENSION]  # which leads back here: see above
+            self.app = application  # both lead back here: see above
+            del extensions[EXTENSION]
 
     def data_received(self, data: bytes) -> None:
         if self.handshake_initiated and self._early is not None:
@@ -56,7 +66,7 @@ class FanoutProtocol(BoundedWebSocket):
 
     def hand_over(self) -> DirectScreen:
         """The connection as a screen; nothing of it is this object's any more. It reads once it has a listener."""
-        if self.disconnected:
+        if self.transport.is_closing():
             raise WebSocketDisconnect(1006)
         self.stop_keepalive()
         screen = DirectScreen(self.transport, self.connections, self._early or b"")

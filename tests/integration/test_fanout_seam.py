@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import uvicorn
 from msgspec.structs import replace
+from raw_socket import Peers
 from running_site import _Server
 from site_clients import Page, make_event, order, until, visited_site
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -153,6 +154,28 @@ async def test_a_screen_whose_page_left_is_gone_and_takes_no_more(protocol: Any)
         screen.show(frame(b"x"))
         screen.tell(b"x")
         screen.abort()
+
+
+async def test_a_page_that_leaves_in_its_handshake_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    ended = asyncio.Event()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        websocket = WebSocket(scope, receive, send)
+        scope["extensions"][EXTENSION].transport.abort()
+        try:
+            await websocket.accept()
+            with pytest.raises(WebSocketDisconnect):
+                screen_of(websocket)
+        finally:
+            ended.set()
+
+    async with serving(application, FanoutProtocol) as url:
+        peers = Peers(url)
+        page = await peers.connect()
+        await page.send(page.handshake("/"))
+        await ended.wait()
+        await peers.leave()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_an_aborted_screen_ends_its_connection_at_once() -> None:
