@@ -6,7 +6,7 @@ import { count, eventDate, money, plural } from "../format.js"
 import { announce, toast, toasts } from "../toasts.js"
 import { throttled } from "../throttle.js"
 import { confirm } from "./confirm.js"
-import { mountMap } from "./dashboard-map.js"
+import { dashboardMap } from "./dashboard-map.js"
 import { enter, may } from "./frame.js"
 import { BANDS } from "./heat.js"
 import { send } from "./send.js"
@@ -77,7 +77,7 @@ Alpine.data("dashboard", () => ({
 
   begin() {
     const trend = new Trend(this.$refs.trend)
-    map = mountMap(this.$refs.map, watch, (seat) => this.pick(seat))
+    map = dashboardMap(this.$refs.map, watch, (seat) => this.pick(seat))
     const showSections = throttled(TABLE_MS, () => this.showSections())
     watch.addEventListener("seats", showSections)
     watch.addEventListener("seats", () => {

@@ -31,6 +31,22 @@ Alpine.data("jobs", () => ({
     }
     await this.refresh()
   },
+
+  failures() {
+    return mayRetry && this.rows.some((row) => row.canRetry)
+  },
+
+  async retryAll() {
+    this.busy = true
+    try {
+      const { jobs } = await send("POST", "/api/admin/jobs/retry")
+      toast(`${plural(jobs, "job")} tried again, after what waits.`, "good")
+    } catch (error) {
+      toast(error.message, "bad")
+    }
+    this.busy = false
+    await this.refresh()
+  },
 }))
 Alpine.data("toasts", toasts)
 Alpine.start()

@@ -3,12 +3,10 @@
 
 import { accessibleWords } from "../accessible.js"
 import { money } from "../format.js"
-import { SeatMap } from "../map.js"
-import { capitalised, Tooltip } from "../map-tooltip.js"
-import { SeatGrid } from "../seat-grid.js"
+import { capitalised } from "../map-tooltip.js"
 import { SeatStore, WORDS } from "../store.js"
 import { Venue } from "../venue.js"
-import { mapParts, steer } from "./map-parts.js"
+import { mountMap } from "./mount-map.js"
 
 const STATES = WORDS.slice(0, 4).with(1, "held")
 const CHOSEN_WORDS = WORDS.with(1, "held").with(4, "chosen")
@@ -25,21 +23,17 @@ export class PlanMap extends EventTarget {
     this.venue = new Venue(plan)
     this.venue.timezone = timezone
     this.store = new SeatStore(this.venue)
-    const { parts, grid, box, controls } = mapParts("Seat map. Arrow keys move between seats, Space chooses.")
-    host.replaceChildren(...parts)
-    this.#box = box
-
-    const choose = (seat) => mayChoose(seat) && this.toggle([seat])
-    let tooltip = null
-    this.map = new SeatMap(host, this.store, {
-      choose,
-      hover: (seat) => tooltip.show(seat),
+    host.replaceChildren()
+    const { map, box } = mountMap(host, this.store, {
+      label: "Seat map. Arrow keys move between seats, Space chooses.",
+      choose: (seat) => mayChoose(seat) && this.toggle([seat]),
+      describe: (seat) => ({ text: this.#words(seat), active: mayChoose(seat) }),
+      states: CHOSEN_WORDS,
       drag: (from, to) => this.#drag(from, to),
       drop: (from, to) => this.#drop(from, to),
     })
-    tooltip = new Tooltip(host, this.map, this.store, (seat) => ({ text: this.#words(seat), active: mayChoose(seat) }))
-    new SeatGrid(grid, this.map, this.store, choose, CHOSEN_WORDS)
-    steer(this.map, controls)
+    this.map = map
+    this.#box = box
   }
 
   // `statuses`: a digit per seat. Shows what changed.

@@ -4,13 +4,11 @@ import Alpine from "/static/vendor/alpine-csp.js"
 import { accessibleWords, isKept } from "../accessible.js"
 import { eventDate, money, plural } from "../format.js"
 import { shortReference, uuid7 } from "../ids.js"
-import { SeatMap } from "../map.js"
-import { capitalised, Tooltip } from "../map-tooltip.js"
-import { SeatGrid } from "../seat-grid.js"
+import { capitalised } from "../map-tooltip.js"
 import { AVAILABLE, WORDS } from "../store.js"
 import { toast, toasts } from "../toasts.js"
 import { enter, may } from "./frame.js"
-import { mapParts, steer } from "./map-parts.js"
+import { mountMap } from "./mount-map.js"
 import { send } from "./send.js"
 import { Watch } from "./watch.js"
 
@@ -65,7 +63,12 @@ Alpine.data("sell", () => ({
   },
 
   begin() {
-    map = mountMap(this.$refs.map, (seat) => this.toggle(seat))
+    map = mountMap(this.$refs.map, watch.store, {
+      label: "Seat map. Arrow keys move between seats, Space chooses.",
+      choose: (seat) => this.toggle(seat),
+      describe: (seat) => ({ text: words(seat), active: maySell(seat) }),
+      states: STATES,
+    }).map
     watch.addEventListener("frame", () => this.follow()) // what is chosen looks the same when somebody else has it
     watch.addEventListener("link", () => {
       this.link = watch.link
@@ -164,19 +167,8 @@ function maySell(seat) {
   return status === AVAILABLE || isKept(watch.venue, seat, status)
 }
 
-function mountMap(host, choose) {
+function words(seat) {
   const { venue, store } = watch
-  const { parts, grid, controls } = mapParts("Seat map. Arrow keys move between seats, Space chooses.")
-  host.append(...parts)
-  let tooltip = null
-  const made = new SeatMap(host, store, { choose, hover: (seat) => tooltip?.show(seat) })
-  tooltip = new Tooltip(host, made, store, (seat) => ({ text: words(venue, store, seat), active: maySell(seat) }))
-  new SeatGrid(grid, made, store, choose, STATES)
-  steer(made, controls)
-  return made
-}
-
-function words(venue, store, seat) {
   const place = accessibleWords(venue, seat, store.base[seat])
   return `${venue.categoryName(seat)} · ${money(venue.price(seat), venue.currency)} · ${capitalised(STATES[store.view[seat]])}${place && ` · ${place}`}`
 }
