@@ -26,6 +26,7 @@ ATTEMPTS_MAX = 6
 JOBS_AT_ONCE = 2
 LOOK_SECONDS = 2.0
 RETURN_AFTER_S = 1.0  # when Postgres went away
+LAST = -1  # the priority of what nobody sits and waits for
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +77,7 @@ async def enqueue_many(conn: Any, kind: str, payloads: Sequence[Struct], priorit
         kind,
         [msgspec.json.encode(payload).decode() for payload in payloads],
     )
-    bodies: list[bytes | None] = [_body(row["id"], row["payload"].encode()) for row in rows]
-    queries = Queries.from_asyncpg_connection(conn)
-    await queries.enqueue([kind] * len(rows), bodies, [priority] * len(rows))
+    await _queue_rows(conn, [kind] * len(rows), rows, priority)
 
 
 async def enqueue_once(conn: Any, kind: str, payload: Struct) -> None:
@@ -93,6 +92,11 @@ async def enqueue_once(conn: Any, kind: str, payload: Struct) -> None:
 
 async def _queue(conn: Any, job_id: int, kind: str, content: bytes) -> None:
     await Queries.from_asyncpg_connection(conn).enqueue(kind, _body(job_id, content))
+
+
+async def _queue_rows(conn: Any, kinds: list[str], rows: Sequence[Any], priority: int = 0) -> None:
+    bodies: list[bytes | None] = [_body(row["id"], row["payload"].encode()) for row in rows]
+    await Queries.from_asyncpg_connection(conn).enqueue(kinds, bodies, [priority] * len(rows))
 
 
 def _body(job_id: int, content: bytes) -> bytes:
@@ -150,6 +154,22 @@ async def retry(conn: Any, job_id: int) -> None:
         known = await conn.fetchval("SELECT true FROM jobs WHERE id = $1", job_id)
         raise Refused("job_not_failed" if known else "job_not_found")
     await _queue(conn, job_id, row["kind"], row["payload"].encode())
+
+
+async def retry_all(conn: Any) -> int:
+    """Queues all jobs that failed for good once more, after all others, in the transaction that is open on `conn`.
+
+    Answers how many.
+    """
+    rows = await conn.fetch(
+        """
+        UPDATE jobs SET state = 'queued', error = '' WHERE state = 'failed' AND payload <> ''
+        RETURNING id, kind, payload
+        """
+    )
+    if rows:
+        await _queue_rows(conn, [row["kind"] for row in rows], rows, LAST)
+    return len(rows)
 
 
 async def queue_lost(pool: asyncpg.Pool) -> list[int]:

@@ -8,7 +8,6 @@ from msgspec import Struct
 from seatmap.ledger import jobs
 
 SEND_MAIL = "send_mail"
-LAST = -1  # the priority of mails that nobody sits and waits for
 
 
 class Mail(Struct, frozen=True):
@@ -26,4 +25,4 @@ async def enqueue(conn: Any, to: str, subject: str, text: str) -> int:
 
 async def enqueue_last(conn: Any, mails: Sequence[Mail]) -> None:
     """Adds mails to the transaction that is open on `conn`, to be sent when no other job waits."""
-    await jobs.enqueue_many(conn, SEND_MAIL, mails, LAST)
+    await jobs.enqueue_many(conn, SEND_MAIL, mails, jobs.LAST)

@@ -1,6 +1,6 @@
 """The endpoints under /api/admin/jobs: how far background work is, and trying again what failed for good."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -32,6 +32,12 @@ class Queued(Struct, frozen=True):
     """Nothing more to say."""
 
 
+class QueuedAll(Struct, frozen=True):
+    """How many jobs are tried again."""
+
+    jobs: int
+
+
 class Jobs:
     """Handles the endpoints."""
 
@@ -61,6 +67,15 @@ class Jobs:
                 answer=Queued,
                 refuses=("job_not_found", "job_not_failed"),
             ),
+            Endpoint(
+                method="POST",
+                path="/api/admin/jobs/retry",
+                handle=self.retry_all,
+                access=Access.admin,
+                tag="jobs",
+                summary="Try all jobs again that failed for good, after all others",
+                answer=QueuedAll,
+            ),
         ]
 
     async def list(self, call: Call) -> JobList:
@@ -77,11 +92,20 @@ class Jobs:
 
     async def retry(self, call: Call) -> Queued:
         job_id = call.number("job_id", "job_not_found")
-        if call.caller.user is None:
-            raise Refused("sign_in_required")
         async with connection(self._pool) as conn, conn.transaction():
             await jobs.retry(conn, job_id)
-            await audit_log.record(
-                conn, user_id=call.caller.user.id, verb="retry", object="job", details={"id": job_id}
-            )
+            await _record(conn, call, {"id": job_id})
         return Queued()
+
+    async def retry_all(self, call: Call) -> QueuedAll:
+        async with connection(self._pool) as conn, conn.transaction():
+            count = await jobs.retry_all(conn)
+            if count:
+                await _record(conn, call, {"jobs": count})
+        return QueuedAll(count)
+
+
+async def _record(conn: Any, call: Call, details: dict[str, int]) -> None:
+    if call.caller.user is None:
+        raise Refused("sign_in_required")
+    await audit_log.record(conn, user_id=call.caller.user.id, verb="retry", object="job", details=details)

@@ -100,3 +100,27 @@ async def test_only_what_failed_can_be_tried_again(admin: Visitor, pool: Pool) -
     for number, code in ((job_id, "job_not_failed"), (999999, "job_not_found"), ("x", "job_not_found")):
         with pytest.raises(Refusal, match=code):
             result(await admin.http.post(f"{PATH}/{number}/retry"))
+
+
+async def test_all_that_failed_is_tried_again_after_what_waits(
+    admin: Visitor, pool: Pool, settings: Settings
+) -> None:
+    [plan] = await run(settings, "SELECT id, body FROM plans")
+    await run(settings, "UPDATE plans SET body = 'not a plan'")
+    failed = [await queued(pool) for _ in range(3)]
+    await work(pool, settings)
+    await run(settings, "UPDATE plans SET body = $1", plan["body"])
+    waits = await queued(pool)
+    assert result(await admin.http.post(f"{PATH}/retry")) == {"jobs": 3}
+    assert result(await admin.http.post(f"{PATH}/retry")) == {"jobs": 0}
+    order = await run(
+        settings,
+        "SELECT (convert_from(payload, 'UTF8')::jsonb ->> 'job_id')::bigint AS job FROM pgqueuer"
+        " ORDER BY priority DESC, id",
+    )
+    assert [row["job"] for row in order] == [waits, *failed]
+    await work(pool, settings)
+    done = (await admin.get(f"{PATH}?state=done"))["jobs"]
+    assert sorted(job["id"] for job in done) == [*failed, waits]
+    logged = await run(settings, "SELECT details FROM audit_log WHERE object = 'job' AND verb = 'retry'")
+    assert len(logged) == 1
