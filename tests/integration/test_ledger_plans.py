@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from ledger_world import make_event, purchase
+from ledger_world import make_event, purchase, run_sql
 
 from seatmap.config import Settings
 from seatmap.ledger import letters, orders
@@ -24,8 +24,8 @@ async def pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
     await pool.close()
 
 
-async def fill(pool: asyncpg.Pool, event_id: int) -> None:
-    """Orders of other people, one seat each, all given back."""
+async def fill(pool: asyncpg.Pool, event_id: int, status: str = "cancelled", count: int = MANY) -> None:
+    """Orders of other people, one seat each, by default all given back."""
     async with connection(pool) as conn:
         await conn.execute(
             """
@@ -36,13 +36,15 @@ async def fill(pool: asyncpg.Pool, event_id: int) -> None:
             ),
             ordered AS (
                 INSERT INTO orders (id, event_id, visitor, name, email, status, total, currency)
-                SELECT id, $1, 'other ' || n, 'Bob', 'bob@example.org', 'cancelled', 0, 'EUR' FROM made
+                SELECT id, $1, 'other ' || n, 'Bob', 'bob@example.org', $3, 0, 'EUR' FROM made
             )
             INSERT INTO bookings (order_id, event_id, seat, status, price, currency, seq_on, seq_off)
-            SELECT id, $1, n % 8, 'cancelled', 0, 'EUR', 1, 2 FROM made
+            SELECT id, $1, CASE $3 WHEN 'cancelled' THEN n % 8 ELSE n + 7 END, $3, 0, 'EUR', 1,
+                CASE $3 WHEN 'cancelled' THEN 2 END FROM made
             """,
             event_id,
-            MANY,
+            count,
+            status,
         )
 
 
@@ -70,3 +72,26 @@ async def test_an_order_is_read_by_its_indexes(pool: asyncpg.Pool) -> None:
         assert [order] == await orders.read_orders(conn, [wanted.order_id, uuid4()])
         assert [*await letters.matters(conn, [wanted.order_id, uuid4()])] == [wanted.order_id]
     assert await rows_scanned(pool) - before < MANY / 10
+
+
+async def test_an_order_is_ended_without_a_look_at_those_of_others(pool: asyncpg.Pool) -> None:
+    event_id = await make_event(pool, MANY + 8)
+    await fill(pool, event_id, "confirmed")
+    wanted, moved = purchase(event_id, 3, 2), purchase(event_id, 4)
+    for each in (wanted, moved):
+        assert (await GroupCommit(pool).book(each)).outcome == "committed"
+    before = await entries_read(pool)
+    assert (await orders.cancel(pool, wanted.order_id, wanted.visitor)).seats == (2, 3)
+    assert await run_sql(pool, "SELECT reseat_order($1, 0, '{4}', '{6}')", moved.order_id) == [("",)]
+    assert await entries_read(pool) - before < MANY / 10
+
+
+async def entries_read(pool: asyncpg.Pool) -> int:
+    """How many entries of the indexes of bookings were read so far, by the pool's connection."""
+    async with connection(pool) as conn:
+        await conn.execute("SELECT pg_stat_force_next_flush()")
+        return int(
+            await conn.fetchval(
+                "SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'bookings'"
+            )
+        )
