@@ -78,15 +78,21 @@ async def look(stores: Stores) -> Final:
 
 
 _PAYMENTS = """
+    WITH worth AS (
+        SELECT order_id, sum(price) AS owned FROM bookings WHERE status = 'confirmed' GROUP BY order_id
+    ), back AS (
+        SELECT payment_id, sum(amount) AS refunds, sum(amount) FILTER (WHERE status = 'done') AS refunds_done
+        FROM refunds GROUP BY payment_id
+    ), card AS (
+        SELECT session, sum(amount) AS card_refunds FROM test_card_refunds GROUP BY session
+    )
     SELECT p.id, p.order_id, p.status, p.amount, coalesce(s.state = 'paid', false) AS card_paid,
-        (SELECT coalesce(sum(b.price), 0) FROM bookings b
-            WHERE b.order_id = p.order_id AND b.status = 'confirmed')::bigint AS owned,
-        (SELECT coalesce(sum(r.amount), 0) FROM refunds r WHERE r.payment_id = p.id)::bigint AS refunds,
-        (SELECT coalesce(sum(r.amount), 0) FROM refunds r
-            WHERE r.payment_id = p.id AND r.status = 'done')::bigint AS refunds_done,
-        (SELECT coalesce(sum(c.amount), 0) FROM test_card_refunds c
-            WHERE c.session = p.session)::bigint AS card_refunds
-    FROM payments p LEFT JOIN test_card_sessions s ON s.session = p.session WHERE p.provider = 'test_card'
+        coalesce(owned, 0)::bigint AS owned, coalesce(refunds, 0)::bigint AS refunds,
+        coalesce(refunds_done, 0)::bigint AS refunds_done, coalesce(card_refunds, 0)::bigint AS card_refunds
+    FROM payments p LEFT JOIN test_card_sessions s ON s.session = p.session
+        LEFT JOIN worth w ON w.order_id = p.order_id LEFT JOIN back b ON b.payment_id = p.id
+        LEFT JOIN card c ON c.session = p.session
+    WHERE p.provider = 'test_card'
 """
 
 
