@@ -11,7 +11,7 @@ from product import Product
 from redis.asyncio import Redis
 from test_admin import PASSWORD, answer, make_admin, sign_in
 from test_story import AVAILABLE, BOOKED, click_seat, ready, shows, studio, until
-from windows import Windows
+from windows import WAIT_MS, Windows
 
 from seatmap.embedded.locate import Places
 
@@ -34,7 +34,7 @@ async def wait_long(product: Product) -> None:
 async def cancelled_at_the_door(product: Product, secret: str) -> str:
     """An order that was paid in cash and cancelled, all by a program; its id."""
     admin = {"authorization": f"Bearer {secret}"}
-    async with httpx.AsyncClient(base_url=product.url / 1000) as http:
+    async with httpx.AsyncClient(base_url=product.url, timeout=WAIT_MS / 1000) as http:
         done = await http.patch("/api/admin/events/1", json={"payment_methods": ["door"]}, headers=admin)
         done.raise_for_status()
         hold = (await http.post("/api/events/1/hold", json={"seats": [0]})).raise_for_status().json()
