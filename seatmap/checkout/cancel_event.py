@@ -1,11 +1,13 @@
 """The job that cancels the orders of a cancelled event and owes back what was paid for them."""
 
 import logging
+from collections.abc import AsyncIterator
 
 import msgspec
 
 from seatmap.checkout.rebuild import rebuild
 from seatmap.checkout.stores import Stores
+from seatmap.errors import Unavailable
 from seatmap.failpoints import failpoint
 from seatmap.ledger import jobs, orders
 from seatmap.ledger.jobs import Handler
@@ -13,6 +15,7 @@ from seatmap.ledger.pool import Pool, connection
 from seatmap.ledger.tasks import CancelOrders
 
 CHUNK = 200  # orders under one lock of the event: about 100 ms
+SMALLER = 6  # times: the next try where a chunk took longer than a statement may
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +27,8 @@ def canceller(stores: Stores) -> Handler:
         event_id = msgspec.json.decode(payload, type=CancelOrders).event_id
         total, done = await orders.count_active(pool, event_id), 0
         await failpoint("cancel_event.before_chunk")
-        while chunk := await orders.cancel_some_of_event(pool, event_id, CHUNK):
-            done += chunk
+        async for count in _chunks(pool, event_id):
+            done += count
             await failpoint("cancel_event.after_chunk")
             async with connection(pool) as conn:
                 await jobs.advance(conn, job_id, min(done, total), total)
@@ -36,3 +39,19 @@ def canceller(stores: Stores) -> Handler:
         log.info("event %s is cancelled, with %d orders", event_id, done)
 
     return cancel_orders
+
+
+async def _chunks(pool: Pool, event_id: int) -> AsyncIterator[int]:
+    """Cancels the event's orders, some at a time: how many each time."""
+    size = CHUNK
+    while True:
+        try:
+            count = await orders.cancel_some_of_event(pool, event_id, size)
+        except Unavailable:
+            if size == 1:
+                raise
+            size = max(1, size // SMALLER)
+            continue
+        if not count:
+            return
+        yield count

@@ -22,7 +22,8 @@ from pgqueuer.queries import Queries
 from seatmap.errors import Refused, SeatmapError, Unavailable
 from seatmap.ledger.pool import AWAY, connection
 
-ATTEMPTS_MAX = 6
+ATTEMPTS_MAX = 6  # of a job that fails by itself; for a store that is away it waits as long as it takes
+RETRY_SECONDS_MAX = 30.0
 JOBS_AT_ONCE = 2
 LOOK_SECONDS = 2.0
 RETURN_AFTER_S = 1.0  # when Postgres went away
@@ -284,16 +285,20 @@ def _entrypoint(pool: asyncpg.Pool, handler: Handler) -> Callable[[QueuedJob], A
         try:
             await handler(pool, envelope.job_id, bytes(envelope.payload))
         except Exception as error:
-            last = queued.attempts + 1 >= ATTEMPTS_MAX
-            hopeless = isinstance(error, SeatmapError) and not error.temporary
+            final = (
+                not error.temporary
+                if isinstance(error, SeatmapError)
+                else queued.attempts + 1 >= ATTEMPTS_MAX
+            )
             try:
                 async with connection(pool) as conn:
-                    await stumble(conn, envelope.job_id, str(error), final=last or hopeless)
+                    await stumble(conn, envelope.job_id, str(error), final=final)
             except Unavailable as away:
                 raise RetryRequested(timedelta(seconds=RETURN_AFTER_S), str(away)) from error
-            if last or hopeless:
+            if final:
                 raise
-            raise RetryRequested(timedelta(seconds=2**queued.attempts), str(error)) from error
+            pause = min(2.0**queued.attempts, RETRY_SECONDS_MAX)
+            raise RetryRequested(timedelta(seconds=pause), str(error)) from error
         async with connection(pool) as conn:
             await finish(conn, envelope.job_id)
 

@@ -124,6 +124,42 @@ async def test_a_job_that_stumbles_is_tried_again(
     assert (await state(pool, job_id)).state == "done"
 
 
+async def test_a_job_waits_for_a_store_as_long_as_it_takes(
+    pool: asyncpg.Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "RETRY_SECONDS_MAX", 0.01)
+    _, job_id = await draft(pool, arena(60))
+    real, calls = events.get, 0
+
+    async def long_away(pool: asyncpg.Pool, event_id: int) -> object:
+        nonlocal calls
+        calls += 1
+        if calls <= 2 * jobs.ATTEMPTS_MAX:
+            raise Unavailable("away")
+        return await real(pool, event_id)
+
+    monkeypatch.setattr(events, "get", long_away)
+    await worker.run(pool, settings, asyncio.Event(), drain=True)
+    assert (await state(pool, job_id)).state == "done"
+
+
+async def test_a_job_that_fails_by_itself_is_given_up(
+    pool: asyncpg.Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "RETRY_SECONDS_MAX", 0.01)
+    _, job_id = await draft(pool, arena(60))
+    calls = 0
+
+    async def fails(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(events, "get", fails)
+    await worker.run(pool, settings, asyncio.Event(), drain=True)
+    assert (calls, (await state(pool, job_id)).state) == (jobs.ATTEMPTS_MAX, "failed")
+
+
 async def test_a_job_whose_stumble_cannot_be_written_down_is_tried_again(
     pool: asyncpg.Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
