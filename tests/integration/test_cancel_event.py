@@ -100,6 +100,29 @@ async def test_in_the_middle_of_the_rush_and_with_two_workers(till: Till) -> Non
     assert await till.value("SELECT count(*) FROM refunds") >= 1
 
 
+async def test_where_postgres_is_slow_fewer_are_cancelled_at_once(settings: Settings) -> None:
+    async with open_till(settings, 40, ledger_timeout_ms=1000) as till:
+        for seat in range(40):
+            await till.order(f"visitor-{seat}", seat, method="free")
+        await till.shop.sql(
+            """
+            CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                PERFORM pg_sleep(0.05);
+                RETURN NEW;
+            END $$
+            """
+        )
+        await till.shop.sql(
+            "CREATE TRIGGER slowly BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION slowly()"
+        )
+        await events.cancel(till.pool, till.shop.event_id)
+        async with asyncio.timeout(60):
+            await work(till)
+        assert await till.shop.bookings() == {}
+        assert await till.value("SELECT state FROM jobs WHERE kind = 'cancel_orders'") == "done"
+
+
 async def test_fifty_thousand_bookings(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     """The figure: refunds owed within a minute."""
     async with open_till(settings, BOOKINGS, ledger_timeout_ms=20_000) as till:
