@@ -79,7 +79,10 @@ def clear(outbox: Path, age: timedelta) -> int:
 
 
 def _post(url: str, message: EmailMessage) -> None:
-    """Hand the mail to the server. Raises Unavailable, whatever the server's reason: a later run may do better."""
+    """Hand the mail to the server.
+
+    Raises Unavailable where the server is not there for anybody, RuntimeError where it does not take this mail.
+    """
     parts = urlsplit(url)
     host = parts.hostname or "localhost"
     context = ssl.create_default_context()
@@ -94,8 +97,10 @@ def _post(url: str, message: EmailMessage) -> None:
             if server.has_extn("starttls") or host not in LOCAL:
                 server.starttls(context=context)
             _deliver(server, parts.username, parts.password, message)
+    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
+        raise RuntimeError(f"The mail server {host} did not take this mail: {error}") from error
     except (smtplib.SMTPException, OSError) as error:
-        raise Unavailable(f"The mail server {host} did not take a mail: {error}") from error
+        raise Unavailable(f"The mail server {host} takes no mail: {error}") from error
 
 
 def _deliver(server: smtplib.SMTP, name: str | None, password: str | None, message: EmailMessage) -> None:
