@@ -297,7 +297,7 @@ def _entrypoint(pool: asyncpg.Pool, handler: Handler) -> Callable[[QueuedJob], A
                 raise RetryRequested(timedelta(seconds=RETURN_AFTER_S), str(away)) from error
             if final:
                 raise
-            pause = min(2.0**queued.attempts, RETRY_SECONDS_MAX)
+            pause = min(2.0 ** min(queued.attempts, ATTEMPTS_MAX), RETRY_SECONDS_MAX)
             raise RetryRequested(timedelta(seconds=pause), str(error)) from error
         async with connection(pool) as conn:
             await finish(conn, envelope.job_id)

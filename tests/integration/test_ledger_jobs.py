@@ -129,6 +129,7 @@ async def test_a_job_waits_for_a_store_as_long_as_it_takes(
 ) -> None:
     monkeypatch.setattr(jobs, "RETRY_SECONDS_MAX", 0.01)
     _, job_id = await draft(pool, arena(60))
+    await run_sql(pool, "UPDATE pgqueuer SET attempts = 2000")  # a day of it
     real, calls = events.get, 0
 
     async def long_away(pool: asyncpg.Pool, event_id: int) -> object:
