@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -27,6 +28,14 @@ class Person:
 
     async def close(self) -> None:
         await self.http.aclose()
+
+    async def get_name(self) -> None:
+        """The cookie, by a question that changes nothing."""
+        async with asyncio.timeout(ANSWER_S):
+            while not self.http.cookies:
+                with suppress(httpx.TransportError):
+                    await self.http.get(f"/api/events/{self.cell.event_id}/mine")
+                await asyncio.sleep(PAUSE_S)
 
     async def once(self, path: str, body: Any) -> tuple[str, dict[str, Any]]:
         """One try: the code of the refusal ('' for success, 'unknown' where it does not last), and the answer."""

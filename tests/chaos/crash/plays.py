@@ -11,7 +11,7 @@ from seatmap.ledger import events, orders
 from seatmap.ledger.orders import Purchase
 from tests.chaos.crash.cell import Cell
 from tests.chaos.crash.money import paid_order
-from tests.chaos.crash.people import PAUSE_S, Person
+from tests.chaos.crash.people import ANSWER_S, PAUSE_S, Person
 from tests.chaos.crash.show import price_of
 from tests.chaos.crash.until import until
 
@@ -36,8 +36,8 @@ async def book(cell: Cell) -> None:
 
 async def want(cell: Cell, rival: Person, *seats: int) -> None:
     """Until it has them, or the event is closed."""
-    # That gives a name: a hold whose answer is lost would else be nobody's, for minutes.
-    await rival.command("mine")
+    # A hold whose answer is lost would else be nobody's, for minutes.
+    await rival.get_name()
     while not cell.closed:
         code, mine = await rival.command("hold", seats=seats)
         if not code and (await rival.book(mine["hold_id"], *seats))[1] == "booked":
@@ -78,7 +78,7 @@ async def cancel(cell: Cell) -> None:
         assert await buyer.cancel(order_id) == "cancelled"
     await cell.healed()
     assert await buyer.cancel(order_id) == "cancelled"
-    await wanting
+    await asyncio.wait_for(wanting, ANSWER_S)
 
 
 async def reseat(cell: Cell) -> None:
