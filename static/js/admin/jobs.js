@@ -33,14 +33,14 @@ Alpine.data("jobs", () => ({
   },
 
   failures() {
-    return mayRetry && this.rows.some((row) => row.canRetry)
+    return this.rows.some((row) => row.canRetry)
   },
 
   async retryAll() {
     this.busy = true
     try {
       const { jobs } = await send("POST", "/api/admin/jobs/retry")
-      toast(`${plural(jobs, "job")} tried again, after what waits.`, "good")
+      toast(`${plural(jobs, "job")} will be tried again, after what waits now.`, "good")
     } catch (error) {
       toast(error.message, "bad")
     }
