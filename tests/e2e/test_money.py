@@ -4,6 +4,7 @@ import re
 import time
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import msgspec
 from playwright.async_api import Page, expect
@@ -95,6 +96,24 @@ async def test_keys_passwords_and_cash(product: Product, windows: Windows) -> No
     await page.get_by_role("link", name="Sales").click()
     await expect(page.locator(".methods")).to_contain_text("At the door")
     await expect(page.locator(".is-event .number").first).to_have_text("1")
+
+
+async def test_all_failed_jobs_are_tried_again(product: Product, windows: Windows) -> None:
+    make_admin(product)
+    page = await windows.open(f"{product.url}/admin", width=1024, height=900)
+    await sign_in(page)
+    conn = await asyncpg.connect(Places.of(product.data).database_url)
+    for name in ("ada", "bob"):
+        await conn.execute(
+            "INSERT INTO jobs (kind, payload, state, error) VALUES ('send_mail', $1, 'failed', 'no server')",
+            f'{{"to": "{name}@example.org", "subject": "Hello", "text": "A mail."}}',
+        )
+    await page.goto(f"{product.url}/admin/jobs")
+    await page.get_by_role("button", name="Try all failed again").click()
+    await expect(page.locator(".toasts button")).to_contain_text("2 jobs will be tried again")
+    await expect(page.get_by_text("no server")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Try all failed again")).to_be_hidden()
+    await conn.close()
 
 
 async def test_a_sale_over_the_counter(product: Product, windows: Windows) -> None:
