@@ -56,29 +56,24 @@ class Envelope(Struct, frozen=True):
 
 async def enqueue(conn: Any, kind: str, payload: Struct, event_id: int | None = None) -> int:
     """Adds a job to the transaction that is open on `conn`; answers the id for `progress`."""
-    content = msgspec.json.encode(payload)
-    job_id = int(
-        await conn.fetchval(
-            "INSERT INTO jobs (kind, event_id, payload) VALUES ($1, $2, $3) RETURNING id",
-            kind,
-            event_id,
-            content.decode(),
-        )
+    row = await conn.fetchrow(
+        "INSERT INTO jobs (kind, event_id, payload) VALUES ($1, $2, $3) RETURNING id, kind, payload",
+        kind,
+        event_id,
+        msgspec.json.encode(payload).decode(),
     )
-    await _queue(conn, job_id, kind, content)
-    return job_id
+    await _queue(conn, [row])
+    return int(row["id"])
 
 
 async def enqueue_many(conn: Any, kind: str, payloads: Sequence[Struct], priority: int = 0) -> None:
     """Adds jobs of one kind to the transaction that is open on `conn`; those of a higher priority are run first."""
-    if not payloads:
-        return
     rows = await conn.fetch(
-        "INSERT INTO jobs (kind, payload) SELECT $1, unnest($2::text[]) RETURNING id, payload",
+        "INSERT INTO jobs (kind, payload) SELECT $1, unnest($2::text[]) RETURNING id, kind, payload",
         kind,
         [msgspec.json.encode(payload).decode() for payload in payloads],
     )
-    await _queue_rows(conn, [kind] * len(rows), rows, priority)
+    await _queue(conn, rows, priority)
 
 
 async def enqueue_once(conn: Any, kind: str, payload: Struct) -> None:
@@ -91,17 +86,15 @@ async def enqueue_once(conn: Any, kind: str, payload: Struct) -> None:
         await enqueue(conn, kind, payload)
 
 
-async def _queue(conn: Any, job_id: int, kind: str, content: bytes) -> None:
-    await Queries.from_asyncpg_connection(conn).enqueue(kind, _body(job_id, content))
-
-
-async def _queue_rows(conn: Any, kinds: list[str], rows: Sequence[Any], priority: int = 0) -> None:
-    bodies: list[bytes | None] = [_body(row["id"], row["payload"].encode()) for row in rows]
-    await Queries.from_asyncpg_connection(conn).enqueue(kinds, bodies, [priority] * len(rows))
-
-
-def _body(job_id: int, content: bytes) -> bytes:
-    return msgspec.json.encode(Envelope(job_id, msgspec.Raw(content)))
+async def _queue(conn: Any, rows: Sequence[Any], priority: int = 0) -> None:
+    """Gives rows of jobs (id, kind, payload) to the queue."""
+    if not rows:
+        return
+    bodies: list[bytes | None] = [
+        msgspec.json.encode(Envelope(row["id"], msgspec.Raw(row["payload"].encode()))) for row in rows
+    ]
+    queries = Queries.from_asyncpg_connection(conn)
+    await queries.enqueue([row["kind"] for row in rows], bodies, [priority] * len(rows))
 
 
 class Shown(Job, frozen=True, kw_only=True):
@@ -147,14 +140,14 @@ async def retry(conn: Any, job_id: int) -> None:
     row = await conn.fetchrow(
         """
         UPDATE jobs SET state = 'queued', error = '' WHERE id = $1 AND state = 'failed' AND payload <> ''
-        RETURNING kind, payload
+        RETURNING id, kind, payload
         """,
         job_id,
     )
     if row is None:
         known = await conn.fetchval("SELECT true FROM jobs WHERE id = $1", job_id)
         raise Refused("job_not_failed" if known else "job_not_found")
-    await _queue(conn, job_id, row["kind"], row["payload"].encode())
+    await _queue(conn, [row])
 
 
 async def retry_all(conn: Any) -> int:
@@ -168,8 +161,7 @@ async def retry_all(conn: Any) -> int:
         RETURNING id, kind, payload
         """
     )
-    if rows:
-        await _queue_rows(conn, [row["kind"] for row in rows], rows, LAST)
+    await _queue(conn, rows, LAST)
     return len(rows)
 
 
@@ -189,8 +181,7 @@ async def queue_lost(pool: asyncpg.Pool) -> list[int]:
             ) FOR UPDATE SKIP LOCKED
             """
         )
-        for row in rows:
-            await _queue(conn, row["id"], row["kind"], row["payload"].encode())
+        await _queue(conn, rows)
     return [row["id"] for row in rows]
 
 

@@ -39,7 +39,8 @@ class FanoutProtocol(BoundedWebSocket):
 
         async def attended(scope: Any, receive: Any, send: Any) -> None:
             await application(scope, receive, send)
-            if self.transport.is_closing():  # or uvicorn finds fault with an application that did not answer
+            # Of a page that was refused, or left by itself, uvicorn would say that it had no answer.
+            if self.transport.is_closing():
                 raise ClientDisconnected
 
         self.app = attended

@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from seatmap.errors import Refused
 from seatmap.ledger import audit_log, users
 from seatmap.ledger.pool import Pool, connection
 from seatmap.model import Role
 from seatmap.web.accounts import UserView, user_view
+from seatmap.web.admin_event import who
 from seatmap.web.endpoint import Access, Call, Endpoint
 from seatmap.web.sessions import Sessions
 
@@ -76,14 +76,11 @@ class Users:
 
     async def change(self, call: Call) -> UserView:
         user_id = call.number("user_id", "user_not_found")
-        admin = call.caller.user
-        if admin is None:
-            raise Refused("sign_in_required")
         async with connection(self._pool) as conn, conn.transaction():
             user = await users.set_role(conn, user_id, Role[call.body.role])
             await audit_log.record(
                 conn,
-                user_id=admin.id,
+                user_id=who(call),
                 verb="change_role",
                 object=f"user {user_id}",
                 details={"role": user.role.name},

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from raw_socket import Peers
 from running_site import _Server
 from site_clients import Page, make_event, order, until, visited_site
+from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.asyncio.client import ClientConnection, connect
@@ -174,6 +175,19 @@ async def test_a_page_that_leaves_in_its_handshake_is_no_fault(caplog: pytest.Lo
         page = await peers.connect()
         await page.send(page.handshake("/"))
         await ended.wait()
+        await peers.leave()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_a_page_that_is_refused_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await WebSocket(scope, receive, send).send_denial_response(Response(status_code=503))
+
+    async with serving(application, FanoutProtocol) as url:
+        peers = Peers(url)
+        page = await peers.connect()
+        await page.send(page.handshake("/"))
+        assert (await page.head()).startswith("HTTP/1.1 503")
         await peers.leave()
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 

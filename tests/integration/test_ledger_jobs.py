@@ -105,22 +105,27 @@ async def test_a_hopeless_job_fails_at_once_and_says_why(pool: asyncpg.Pool, set
     assert "cannot be read" in job.error
 
 
+def away(monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
+    """Postgres is away for so many looks at an event; these, and later ones."""
+    real, calls = events.get, list[int]()
+
+    async def get(pool: asyncpg.Pool, event_id: int) -> object:
+        calls.append(event_id)
+        if len(calls) <= times:
+            raise Unavailable("away")
+        return await real(pool, event_id)
+
+    monkeypatch.setattr(events, "get", get)
+    return calls
+
+
 async def test_a_job_that_stumbles_is_tried_again(
     pool: asyncpg.Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, job_id = await draft(pool, arena(60))
-    real, calls = events.get, 0
-
-    async def away_once(pool: asyncpg.Pool, event_id: int) -> object:
-        nonlocal calls
-        calls += 1
-        if calls == 1:
-            raise Unavailable("away")
-        return await real(pool, event_id)
-
-    monkeypatch.setattr(events, "get", away_once)
+    calls = away(monkeypatch, 1)
     await worker.run(pool, settings, asyncio.Event(), drain=True)
-    assert calls == 2
+    assert len(calls) == 2
     assert (await state(pool, job_id)).state == "done"
 
 
@@ -130,16 +135,7 @@ async def test_a_job_waits_for_a_store_as_long_as_it_takes(
     monkeypatch.setattr(jobs, "RETRY_SECONDS_MAX", 0.01)
     _, job_id = await draft(pool, arena(60))
     await run_sql(pool, "UPDATE pgqueuer SET attempts = 2000")  # a day of it
-    real, calls = events.get, 0
-
-    async def long_away(pool: asyncpg.Pool, event_id: int) -> object:
-        nonlocal calls
-        calls += 1
-        if calls <= 2 * jobs.ATTEMPTS_MAX:
-            raise Unavailable("away")
-        return await real(pool, event_id)
-
-    monkeypatch.setattr(events, "get", long_away)
+    away(monkeypatch, 2 * jobs.ATTEMPTS_MAX)
     await worker.run(pool, settings, asyncio.Event(), drain=True)
     assert (await state(pool, job_id)).state == "done"
 
@@ -165,20 +161,12 @@ async def test_a_job_whose_stumble_cannot_be_written_down_is_tried_again(
     pool: asyncpg.Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, job_id = await draft(pool, arena(60))
-    real, calls = events.get, 0
 
-    async def away_once(pool: asyncpg.Pool, event_id: int) -> object:
-        nonlocal calls
-        calls += 1
-        if calls == 1:
-            raise Unavailable("away")
-        return await real(pool, event_id)
-
-    async def away(*_: object, **__: object) -> None:
+    async def still_away(*_: object, **__: object) -> None:
         raise Unavailable("still away")
 
-    monkeypatch.setattr(events, "get", away_once)
-    monkeypatch.setattr(jobs, "stumble", away)
+    away(monkeypatch, 1)
+    monkeypatch.setattr(jobs, "stumble", still_away)
     await worker.run(pool, settings, asyncio.Event(), drain=True)
     assert (await state(pool, job_id)).state == "done"
 

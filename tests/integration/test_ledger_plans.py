@@ -24,7 +24,7 @@ async def pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
     await pool.close()
 
 
-async def fill(pool: asyncpg.Pool, event_id: int, status: str = "cancelled", count: int = MANY) -> None:
+async def fill(pool: asyncpg.Pool, event_id: int, status: str = "cancelled") -> None:
     """Orders of other people, one seat each, by default all given back."""
     async with connection(pool) as conn:
         await conn.execute(
@@ -43,21 +43,22 @@ async def fill(pool: asyncpg.Pool, event_id: int, status: str = "cancelled", cou
                 CASE $3 WHEN 'cancelled' THEN 2 END FROM made
             """,
             event_id,
-            count,
+            MANY,
             status,
         )
 
 
-async def rows_scanned(pool: asyncpg.Pool) -> int:
-    """How many rows of tables were read one after the other so far, by the pool's connection."""
+ROWS_SCANNED = (  # one after the other, so far, by the pool's connection
+    "SELECT sum(seq_tup_read) FROM pg_stat_user_tables"
+    " WHERE relname IN ('orders', 'bookings', 'seats', 'payments')"
+)
+ENTRIES_READ = "SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'bookings'"
+
+
+async def count(pool: asyncpg.Pool, what: str) -> int:
     async with connection(pool) as conn:
         await conn.execute("SELECT pg_stat_force_next_flush()")
-        return int(
-            await conn.fetchval(
-                "SELECT sum(seq_tup_read) FROM pg_stat_user_tables"
-                " WHERE relname IN ('orders', 'bookings', 'seats', 'payments')"
-            )
-        )
+        return int(await conn.fetchval(what))
 
 
 async def test_an_order_is_read_by_its_indexes(pool: asyncpg.Pool) -> None:
@@ -65,13 +66,13 @@ async def test_an_order_is_read_by_its_indexes(pool: asyncpg.Pool) -> None:
     await fill(pool, event_id)
     wanted = purchase(event_id, 3, 2)
     assert (await GroupCommit(pool).book(wanted)).outcome == "committed"
-    before = await rows_scanned(pool)
+    before = await count(pool, ROWS_SCANNED)
     order = await orders.get(pool, wanted.order_id, wanted.visitor)
     assert [order] == await orders.of_visitor(pool, wanted.visitor)
     async with connection(pool) as conn:
         assert [order] == await orders.read_orders(conn, [wanted.order_id, uuid4()])
         assert [*await letters.matters(conn, [wanted.order_id, uuid4()])] == [wanted.order_id]
-    assert await rows_scanned(pool) - before < MANY / 10
+    assert await count(pool, ROWS_SCANNED) - before < MANY / 10
 
 
 async def test_an_order_is_ended_without_a_look_at_those_of_others(pool: asyncpg.Pool) -> None:
@@ -79,17 +80,6 @@ async def test_an_order_is_ended_without_a_look_at_those_of_others(pool: asyncpg
     await fill(pool, event_id, "confirmed")
     wanted = purchase(event_id, 3, 2)
     assert (await GroupCommit(pool).book(wanted)).outcome == "committed"
-    before = await entries_read(pool)
+    before = await count(pool, ENTRIES_READ)
     assert (await orders.cancel(pool, wanted.order_id, wanted.visitor)).seats == (2, 3)
-    assert await entries_read(pool) - before < MANY / 10
-
-
-async def entries_read(pool: asyncpg.Pool) -> int:
-    """How many entries of the indexes of bookings were read so far, by the pool's connection."""
-    async with connection(pool) as conn:
-        await conn.execute("SELECT pg_stat_force_next_flush()")
-        return int(
-            await conn.fetchval(
-                "SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'bookings'"
-            )
-        )
+    assert await count(pool, ENTRIES_READ) - before < MANY / 10

@@ -22,25 +22,22 @@ Alpine.data("jobs", () => ({
     mayRetry = may(user, "admin")
   },
 
-  async retry(row) {
-    try {
-      await send("POST", `/api/admin/jobs/${row.id}/retry`)
-      toast(`${row.kind} is tried again.`, "good")
-    } catch (error) {
-      toast(error.message, "bad")
-    }
-    await this.refresh()
+  retry(row) {
+    return this.tryAgain(`/api/admin/jobs/${row.id}/retry`, () => `${row.kind} is tried again.`)
+  },
+
+  retryAll() {
+    return this.tryAgain("/api/admin/jobs/retry", ({ jobs }) => `${plural(jobs, "job")} will be tried again, after what waits now.`)
   },
 
   failures() {
     return this.rows.some((row) => row.canRetry)
   },
 
-  async retryAll() {
+  async tryAgain(path, told) {
     this.busy = true
     try {
-      const { jobs } = await send("POST", "/api/admin/jobs/retry")
-      toast(`${plural(jobs, "job")} will be tried again, after what waits now.`, "good")
+      toast(told(await send("POST", path)), "good")
     } catch (error) {
       toast(error.message, "bad")
     }

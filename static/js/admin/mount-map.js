@@ -8,10 +8,11 @@ import { element } from "./frame.js"
 const SIGNS = [["Zoom in", "+", "in"], ["Zoom out", "−", "out"], ["Show the whole venue", "⤢", "fit"]]
 
 const STEP = 1.6 // of a zoom
+const LABEL = "Seat map. Arrow keys move between seats, Space chooses."
 
 // choose(seat): it was pressed, or chosen by key. describe(seat) → {text, active}, for the tooltip. `states` are the
 // words for what `store` says of a seat; `drawn` is the store that colours it. → {map, box}
-export function mountMap(host, store, { label, choose, describe, states, drawn = store, drag, drop }) {
+export function mountMap(host, store, { label = LABEL, choose, describe, states, drawn = store, drag, drop }) {
   const { parts, grid, box, controls } = mapParts(label)
   host.append(...parts)
   let tooltip = null

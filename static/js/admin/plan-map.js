@@ -25,7 +25,6 @@ export class PlanMap extends EventTarget {
     this.store = new SeatStore(this.venue)
     host.replaceChildren()
     const { map, box } = mountMap(host, this.store, {
-      label: "Seat map. Arrow keys move between seats, Space chooses.",
       choose: (seat) => mayChoose(seat) && this.toggle([seat]),
       describe: (seat) => ({ text: this.#words(seat), active: mayChoose(seat) }),
       states: CHOSEN_WORDS,

@@ -64,7 +64,6 @@ Alpine.data("sell", () => ({
 
   begin() {
     map = mountMap(this.$refs.map, watch.store, {
-      label: "Seat map. Arrow keys move between seats, Space chooses.",
       choose: (seat) => this.toggle(seat),
       describe: (seat) => ({ text: words(seat), active: maySell(seat) }),
       states: STATES,
