@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -236,8 +236,9 @@ async def _nothing_due(*_: Any) -> int:
     return 0
 
 
-async def _queue(conn: Any, job_id: int, kind: str, content: bytes) -> None:
-    await conn.execute(statements_events.ENQUEUE, job_id, kind, content)
+async def _queue(conn: Any, rows: Sequence[Any]) -> None:
+    for row in rows:
+        await conn.execute(statements_events.ENQUEUE, row["id"], row["kind"], row["payload"].encode())
 
 
 @contextmanager

@@ -121,12 +121,12 @@ async def occupied(txn: Transaction, event_id: int) -> list[Row]:
 # ---- jobs ----
 
 
-@statement("INSERT INTO jobs (kind, event_id, payload) VALUES ($1, $2, $3) RETURNING id")
+@statement("INSERT INTO jobs (kind, event_id, payload) VALUES ($1, $2, $3) RETURNING id, kind, payload")
 async def add_job(txn: Transaction, kind: str, event_id: int, payload: str) -> list[Row]:
     job_id = txn.database.number("jobs")
     job = {"id": job_id, "kind": kind, "event_id": event_id, "state": "queued", "done": 0, "total": 0}
     await txn.insert("jobs", job_id, job)
-    return [{"id": job_id}]
+    return [{"id": job_id, "kind": kind, "payload": payload}]
 
 
 @statement("UPDATE jobs SET state = 'running', done = $2, total = $3, error = '' WHERE id = $1")
