@@ -19,7 +19,7 @@ from seatmap.errors import Recovering, Refused, SeatmapError, Unavailable
 from seatmap.model import Status
 
 PATIENT_S = 30.0
-CLOCK_ERROR_S = 0.25  # a desk knows the server's clock to within a round trip: a command may live so much longer
+CLOCK_ERROR_S = 0.25  # a desk knows the server's clock to within a round trip
 
 
 @pytest.fixture
