@@ -1,7 +1,6 @@
 """The job that cancels the orders of a cancelled event and owes back what was paid for them."""
 
 import logging
-from collections.abc import AsyncIterator
 
 import msgspec
 
@@ -27,7 +26,11 @@ def canceller(stores: Stores) -> Handler:
         event_id = msgspec.json.decode(payload, type=CancelOrders).event_id
         total, done = await orders.count_active(pool, event_id), 0
         await failpoint("cancel_event.before_chunk")
-        async for count in _chunks(pool, event_id):
+        size = CHUNK
+        while True:
+            size, count = await _cancel_some(pool, event_id, size)
+            if not count:
+                break
             done += count
             await failpoint("cancel_event.after_chunk")
             async with connection(pool) as conn:
@@ -41,17 +44,12 @@ def canceller(stores: Stores) -> Handler:
     return cancel_orders
 
 
-async def _chunks(pool: Pool, event_id: int) -> AsyncIterator[int]:
-    """Cancels the event's orders, some at a time: how many each time."""
-    size = CHUNK
+async def _cancel_some(pool: Pool, event_id: int, size: int) -> tuple[int, int]:
+    """Cancels up to `size` of the event's orders, or fewer where so many take too long: of how many, and how many."""
     while True:
         try:
-            count = await orders.cancel_some_of_event(pool, event_id, size)
+            return size, await orders.cancel_some_of_event(pool, event_id, size)
         except Unavailable:
             if size == 1:
                 raise
             size = max(1, size // SMALLER)
-            continue
-        if not count:
-            return
-        yield count

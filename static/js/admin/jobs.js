@@ -56,7 +56,6 @@ function describe(job) {
     about: job.event_id ? `Event ${job.event_id}` : "",
     state,
     look,
-    attempts: job.attempts > 1 ? plural(job.attempts, "attempt") : "",
     done: job.done ?? 0,
     total: job.total ?? 0,
     progress: jobProgress(job),
