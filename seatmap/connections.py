@@ -1,7 +1,7 @@
 """Connections to Redis or Valkey that know which server they reached, and that never retry by themselves.
 
 A retry after a lost reply runs a command twice. A server that restarted may have other data: each
-connection reads the run id when it is made, and every script call carries it (PROTOCOL rules 3 and 21).
+connection reads the run id when it is made, and every script call carries it (rules 3 and 21 of docs/rules.md).
 """
 
 import asyncio

@@ -171,7 +171,9 @@ class MineState(Struct, frozen=True, kw_only=True, tag="mine", tag_field="type")
     extendable: bool = False
     checkout: str = ""
     checkout_seats: Seats = ()
-    reason: str = ""  # why it changed without my asking: expired, lost, paid, payment_failed; else empty
+    reason: str = (
+        ""  # why it changed without my asking: expired, lost, released, paid, payment_failed or empty
+    )
 
 
 class Hello(Struct, frozen=True, kw_only=True, tag="hello", tag_field="type"):

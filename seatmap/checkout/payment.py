@@ -1,7 +1,7 @@
 """The cashier: what joins payment providers, Postgres and the seats in Redis.
 
-Postgres alone ends a claim (PROTOCOL rule 13); Redis is told afterwards, and the reconciler tells it if nobody
-did. Everything here can be done again, by another process, after a crash at any step.
+Postgres alone ends a claim (rule 13 of docs/rules.md); Redis is told afterwards, and the reconciler tells it if
+nobody did. Everything here can be done again, by another process, after a crash at any step.
 """
 
 import hashlib
@@ -188,7 +188,7 @@ class Cashier:
             await self._reseat_late(late)
         await self.send_refunds()
 
-    # ---- late payments (PROTOCOL rule 14) ----
+    # ---- late payments (rule 14 of docs/rules.md) ----
 
     async def reseat_late(self) -> int:
         """Gives late payments their seats again, or the money back; how many were decided."""

@@ -1,7 +1,7 @@
 """Giving an event another plan: a draft is made anew; one that is sold keeps every seat that somebody has.
 
-PROTOCOL rule 22: removed seats are blocked in Redis, then Postgres changes and its epoch with it, then Redis is
-rebuilt. A crash in between leaves a Redis that is behind, which any web process notices and rebuilds.
+Rule 22 of docs/rules.md: removed seats are blocked in Redis, then Postgres changes and its epoch with it, then Redis
+is rebuilt. A crash in between leaves a Redis that is behind, which any web process notices and rebuilds.
 """
 
 import asyncio

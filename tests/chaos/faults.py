@@ -1,6 +1,7 @@
 """What the nemesis can do to processes and to the ways between them. A fault returns when it is mended.
 
-Each is an async function of `Hands` that answers what it was done to. `KINDS` lists them all.
+Each is an async function of `Hands` that answers what it was done to; the lists are `PROCESS_KINDS`,
+`FAILPOINT_KINDS` and `LINK_KINDS`.
 """
 
 import asyncio

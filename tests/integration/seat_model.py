@@ -1,4 +1,4 @@
-"""What PROTOCOL says of seats, in plain Python: no overlays, journals, keys or versions."""
+"""What docs/rules.md says of seats, in plain Python: no overlays, journals, keys or versions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class OrderRecord:
 
 @dataclass
 class Model:
-    """What PROTOCOL says, one command at a time."""
+    """What docs/rules.md says, one command at a time."""
 
     owner: dict[int, str] = field(default_factory=dict)  # h|…, p|…, c|…, b|…
     claimants: dict[str, str] = field(default_factory=dict)  # of an order whose seats are claimed

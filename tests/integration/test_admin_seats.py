@@ -103,7 +103,7 @@ async def test_an_edit_that_makes_no_sense_is_refused(office: Office, body: Any,
 
 
 async def test_no_blocked_seat_is_ever_held_and_no_held_one_blocked(office: Office) -> None:
-    """PROTOCOL rule 9, with holds, bookings, blocks and releases at random."""
+    """Rule 9 of docs/rules.md, with holds, bookings, blocks and releases at random."""
     event_id = await office.published()
     dice = random.Random(9)
     ended = asyncio.Event()

@@ -102,7 +102,7 @@ def arguments(rule: str) -> list[str]:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_header_names_every_word_that_the_rule_can_answer(rule: str) -> None:
-    """PROTOCOL rule 2: replies are words, known to both sides."""
+    """Rule 2 of docs/rules.md: replies are words, known to both sides."""
     assert promised(rule) == returned(rule)
 
 
@@ -163,7 +163,7 @@ def test_a_script_is_known_by_the_hash_of_its_text(script: Script) -> None:
 
 @pytest.mark.parametrize("name", ["_lib", "swap"])
 def test_keys_come_in_the_order_of_their_names(name: str) -> None:
-    """PROTOCOL rule 1: every key that a script uses is declared."""
+    """Rule 1 of docs/rules.md: every key that a script uses is declared."""
     line = re.search(r"local (.*) = unpack\(KEYS\)", text(name))
     assert line is not None
     assert [key.lower() for key in line[1].split(", ")][: len(Keys._fields)] == list(Keys._fields)
@@ -171,14 +171,14 @@ def test_keys_come_in_the_order_of_their_names(name: str) -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_never_writes_to_redis_itself(rule: str) -> None:
-    """PROTOCOL rule 1: rules decide on the overlay; only the dispatcher writes, at the end."""
+    """Rule 1 of docs/rules.md: rules decide on the overlay; only the dispatcher writes, at the end."""
     called = set(re.findall(r"redis\.p?call\('(\w+)'", code(rule)))
     assert called <= {"ZRANGEBYSCORE", "HGET", "GETRANGE"}
 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_a_script_asks_the_clock_at_most_once_and_knows_no_other(script: Script) -> None:
-    """PROTOCOL rule 1; and a test that puts another clock in its place has then put all of time in its place."""
+    """Rule 1 of docs/rules.md; and a test that puts another clock there has then put all of time in its place."""
     code = "\n".join(line.partition("--")[0] for line in script.text.splitlines())
     asks = code.count("clock()") - code.count("function clock()")
     assert "'TIME'" not in code.replace(CLOCK.partition("\n")[2], "")
@@ -186,7 +186,7 @@ def test_a_script_asks_the_clock_at_most_once_and_knows_no_other(script: Script)
 
 
 def test_unpack_is_only_given_short_lists() -> None:
-    """PROTOCOL rule 1: a call with more than about 8,000 arguments fails, after others have written."""
+    """Rule 1 of docs/rules.md: a call with more than about 8,000 arguments fails, after others have written."""
     for path in LUA.glob("*.lua"):
         for given in re.findall(r"unpack\(([^()]*(?:\([^()]*\))?[^()]*)\)", code(path.stem)):
             assert (

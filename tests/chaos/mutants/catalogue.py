@@ -254,7 +254,8 @@ MUTANTS = (
     ),
 )
 
-# Not one rule is broken but all of them: what people build first. Whatever looks for a double sale has to find it.
+# Not one wall between two buyers is gone but all four: what people build first. Whatever looks for a double sale has
+# to find it.
 CONTROL = Mutant(
     "naive",
     "whoever asks gets the seat",
