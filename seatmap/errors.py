@@ -13,7 +13,7 @@ members (`seats`, `setting` …). Over HTTP and in a websocket reply it is an RF
 place: `problem()`.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 
 class SeatmapError(Exception):
@@ -22,7 +22,7 @@ class SeatmapError(Exception):
     code: str = "error"
     status: int = 500
     title: str = "Something went wrong"
-    temporary: ClassVar[bool] = False
+    temporary: bool = False
 
     def __init__(self, detail: str, **extra: Any) -> None:
         super().__init__(detail)
@@ -43,11 +43,15 @@ class SeatmapError(Exception):
 
 
 class Refused(SeatmapError):
-    """A command was understood and refused; nothing changed. Its code is one of `REFUSALS`."""
+    """A command was understood and refused; nothing changed. Its code is one of `REFUSALS`.
+
+    What came too fast was not looked at, and says nothing about an order that is asked for again: it is `temporary`.
+    """
 
     def __init__(self, code: str, detail: str = "", **extra: Any) -> None:
         self.code = code
         self.status, self.title, sentence = REFUSALS[code]
+        self.temporary = self.status == TOO_FAST
         super().__init__(detail or sentence, **extra)
 
 
@@ -91,6 +95,8 @@ class Unusable(SeatmapError):
     code = "unusable"
     title = "Seatmap cannot run like this"
 
+
+TOO_FAST = 429
 
 # code: (HTTP status, title, the sentence where the place that refuses has nothing better to say)
 REFUSALS: dict[str, tuple[int, str, str]] = {
@@ -162,7 +168,6 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
         "Kept for now",
         "This is an accessible place, kept for people who need one; ask the box office.",
     ),
-    "seat_yours": (409, "Already yours", "You have this seat in another order already."),
     "not_your_hold": (403, "Not your hold", "This hold belongs to somebody else."),
     "hold_expired": (409, "The hold has ended", "Your hold has ended; choose your seats again."),
     "hold_changed": (409, "The hold has changed", "Your seats have changed; look at them again, then book."),

@@ -296,7 +296,6 @@ _BUYING = (
     "no_seats",
     "seat_taken",
     "seat_blocked",
-    "seat_yours",
     "hold_changed",
     "not_on_sale",
     "price_changed",

@@ -108,6 +108,8 @@ class Room:
         self._pages: dict[str, dict[Session, PageScreen]] = defaultdict(dict)
         self._tasks: set[asyncio.Task[None]] = set()
         self._telling: asyncio.Task[None] | None = None
+        self._untold: set[str] = set()  # who could not be told when they came
+        self._retelling: asyncio.Task[None] | None = None
         self._greeting: asyncio.Task[None] | None = None
         self._owners: set[str] | None = (
             None  # all visitors who have anything, and maybe others; None: not known
@@ -153,7 +155,7 @@ class Room:
         if self._has_nothing(session.visitor):
             self._tell(session.visitor, self.watch.replica.position, Mine(), "")
         else:
-            self._start(self._tell_mine(session.visitor))
+            self._start(self._tell_first(session.visitor))
 
     def leave(self, session: Session, screen: PageScreen) -> None:
         """A page is gone."""
@@ -185,6 +187,20 @@ class Room:
     def _has_nothing(self, visitor: str) -> bool:
         """Whether that is known without asking Redis; who comes back in a stampede mostly had nothing."""
         return self._owners is not None and self.watch.live.is_set() and visitor not in self._owners
+
+    async def _tell_first(self, visitor: str) -> None:
+        """A page does nothing before it has heard what is its own, and a silence may be too short to be a gap."""
+        if await self._tell_mine(visitor):
+            return
+        self._untold.add(visitor)
+        if self._retelling is None or self._retelling.done():
+            self._retelling = self._start(self._tell_untold())
+
+    async def _tell_untold(self) -> None:
+        while self._untold:
+            await asyncio.sleep(TELL_AGAIN_SECONDS)
+            untold, self._untold = self._untold, set()
+            await self._tell_each(list(untold))
 
     async def _tell_mine(self, visitor: str) -> bool:
         """Read what is a visitor's and tell all their pages here; False where it cannot be read."""
@@ -248,6 +264,10 @@ class Room:
                 waiting.append(visitor)
             if i % GREET_AT_ONCE == GREET_AT_ONCE - 1:
                 await asyncio.sleep(0)
+        await self._tell_each(waiting)
+
+    async def _tell_each(self, waiting: list[str]) -> None:
+        """Read what is theirs and tell it, for as long as it takes and they are there."""
         while waiting:
             now, later = waiting[:TELL_AT_ONCE], waiting[TELL_AT_ONCE:]
             told = await asyncio.gather(*map(self._tell_mine, now))

@@ -7,8 +7,6 @@ import { uuid7 } from "./ids.js"
 const ANSWER_MS = 8000
 const RETRY_MS = 1000
 const RETRY_MAX_MS = 8000
-const TOO_FAST_MS = 300 // another window of the same visitor is at it
-const TOO_FAST_TRIES = 10
 
 const REPEATABLE = new Set(["book", "cancel"])
 
@@ -24,10 +22,6 @@ export class Commands {
   constructor(send, { overdue = () => {} } = {}) {
     this.#send = send
     this.#overdue = overdue
-  }
-
-  get isIdle() {
-    return !this.#current && this.#waiting.length === 0
   }
 
   // make() is called when the command's turn has come, and returns its fields; null means: no longer needed.
@@ -57,8 +51,7 @@ export class Commands {
   take({ id, mine, order, error }) {
     if (id !== this.#current?.command.id) return false
     const { command, sentAt, tries } = this.#current
-    if (error?.code === "too_fast" && tries < TOO_FAST_TRIES) this.#repeatIn(TOO_FAST_MS)
-    else if (error?.temporary && REPEATABLE.has(command.type)) this.#repeatIn(Math.min(RETRY_MAX_MS, RETRY_MS * tries))
+    if (error?.temporary && REPEATABLE.has(command.type)) this.#repeatIn(Math.min(RETRY_MAX_MS, RETRY_MS * tries))
     else this.#settle({ mine, order, error, sentAt })
     return true
   }

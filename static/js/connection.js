@@ -19,7 +19,7 @@ export class Connection {
   #heardAt = 0
   #retry = null
 
-  // url(): where to connect to now. on: {open, message(object), frame(object), close}
+  // url(): where to connect to now. on: {message(object), frame(object), close}
   constructor(url, on) {
     this.#url = url
     this.#on = on

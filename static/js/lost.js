@@ -5,7 +5,6 @@ export const LOST_SENTENCES = {
   expired: "Your time ran out, and your seats went back on sale.",
   lost: "The box office restarted and lost your hold. Nothing was charged.",
   released: "The box office released your seats. Nothing was charged.",
-  blocked: "The box office took some of your seats off sale.",
   payment_failed: "The payment did not go through, and your seats went back on sale. Nothing was charged.",
   away: "Your hold ended while you were disconnected.",
 }

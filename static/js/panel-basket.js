@@ -319,7 +319,7 @@ function describeLost() {
   const { seats, reason } = session.lost
   const free = seats.filter((seat) => session.store.view[seat] === AVAILABLE).length
   return {
-    title: { expired: "Your time ran out", lost: "Your hold was lost", blocked: "Seats were taken off sale", payment_failed: "The payment did not go through" }[reason] ?? "Your hold ended",
+    title: { expired: "Your time ran out", lost: "Your hold was lost", payment_failed: "The payment did not go through" }[reason] ?? "Your hold ended",
     text: {
       expired: "Your seats went back on sale. Nothing was charged.",
       lost: "The box office had to restart and could not keep your hold. Nothing was charged.",

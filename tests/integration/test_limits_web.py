@@ -42,6 +42,7 @@ async def test_a_visitor_who_asks_too_often_is_told_when_to_go_on(settings: Sett
         answer = await refused(site.visitor().http, "/api/events/1/mine")
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["code"] == "too_many_requests"
+        assert answer.json()["temporary"], "an order that is asked for again may have been booked"
         assert "You ask" in answer.json()["detail"]
         assert int(answer.headers["retry-after"]) == answer.json()["retry_after"] >= 1
         other = site.visitor()

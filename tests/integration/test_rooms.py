@@ -135,6 +135,33 @@ async def test_a_new_event_is_listed_and_a_draft_is_not(
         assert (refusal.value.code, refusal.value.status) == ("event_not_found", 404)
 
 
+def what_is_theirs_fails_at_first(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    decide, failures = Desk.decide, iter(range(times))
+
+    async def fails_at_first(desk: Desk, *args: object, **options: object) -> object:
+        if type(args[1]).__name__ == "ReadMine" and next(failures, None) is not None:
+            raise Unavailable("It is busy.")
+        return await decide(desk, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Desk, "decide", fails_at_first)
+
+
+async def test_a_page_that_comes_while_redis_is_silent_is_told_what_is_its_own_afterwards(
+    quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A silence that is too short to be a gap; a page waits for this before it does anything."""
+    event = await make_event(quick, 4)
+    async with visited_site(quick) as site:
+        ada, bob = site.visitor(), site.visitor()
+        for seat, visitor in enumerate((ada, bob)):
+            await (await visitor.page(event)).ask("hold", seats=[seat])
+        what_is_theirs_fails_at_first(monkeypatch, 5)
+        pages = [await visitor.page(event) for visitor in (ada, bob, ada)]
+        for seat, page in zip((0, 1, 0), pages, strict=True):
+            await until(lambda page=page: page.news())
+            assert page.news()[-1]["seats"] == [seat]
+
+
 async def test_after_a_gap_everybody_is_told_what_is_theirs_even_if_it_fails_at_first(
     quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,14 +170,7 @@ async def test_after_a_gap_everybody_is_told_what_is_theirs_even_if_it_fails_at_
         pages = [await site.page(event) for _ in range(5)]
         for seat, page in enumerate(pages):
             await page.ask("hold", seats=[seat])
-        decide, failures = Desk.decide, iter(range(8))
-
-        async def fails_at_first(desk: Desk, *args: object, **options: object) -> object:
-            if type(args[1]).__name__ == "ReadMine" and next(failures, None) is not None:
-                raise Unavailable("It is busy.")
-            return await decide(desk, *args, **options)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(Desk, "decide", fails_at_first)
+        what_is_theirs_fails_at_first(monkeypatch, 8)
         async with Redis.from_url(quick.redis_url) as redis:
             await redis.flushall()
         for page in pages:

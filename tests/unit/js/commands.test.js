@@ -66,6 +66,19 @@ test("an order with a temporary error is asked for again, a hold is not", async 
   assert.equal((await hold).error.code, "unavailable")
 })
 
+test("an order that came too fast is asked for again until somebody has looked at it", async (context) => {
+  const { sent, commands } = desk(context)
+  commands.open()
+  const order = commands.ask(() => ({ type: "book", order_id: "o1" }))
+  for (let n = 0; n < 20; n++) {
+    commands.take({ id: sent[n].id, error: { code: "too_many_requests", temporary: true, retry_after: 1 } })
+    context.mock.timers.tick(8000)
+  }
+  assert.equal(sent.length, 21)
+  commands.take({ id: sent[20].id, order: { id: "o1" } })
+  assert.deepEqual((await order).order, { id: "o1" })
+})
+
 test("an unanswered mine gives the connection up", (context) => {
   const { commands, overdue } = desk(context)
   commands.open()
