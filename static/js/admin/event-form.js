@@ -10,6 +10,7 @@ const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d/
 export function formOf(event) {
   const local = (time) => toLocal(time, event.timezone)
   return {
+    event, // what a save is compared with: what others change meanwhile is theirs
     name: event.name,
     description: event.description,
     venue: event.venue,
@@ -30,9 +31,9 @@ export function formOf(event) {
 
 export const newCategory = (key) => ({ key, id: "", name: "", price: "", color: "", look: "swatch" })
 
-// The body of a PATCH: what differs from the event, because a price that is sent anew makes every buyer's page load
-// the plan again. Throws an Error with a sentence where a field cannot be read.
-export function changesOf(element, event) {
+// The body of a PATCH: what differs from the event that the form was made from, because a price that is sent anew makes
+// every buyer's page load the plan again. Throws an Error with a sentence where a field cannot be read.
+export function changesOf(element, { event }) {
   const fields = Object.entries(fieldsOf(element, event))
   return Object.fromEntries(fields.filter(([name, value]) => !isSame(value, event[name])))
 }

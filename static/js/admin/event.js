@@ -101,7 +101,7 @@ Alpine.data("event", () => ({
     this.saving = true
     this.failure = ""
     try {
-      const event = await send("PATCH", address, changesOf(submitted.target, this.event))
+      const event = await send("PATCH", address, changesOf(submitted.target, this.form))
       this.show(event)
       this.form = formOf(event)
       this.dirty = false
