@@ -4,6 +4,7 @@ import Alpine from "/static/vendor/alpine-csp.js"
 import { getEvents, getOrders, sendCommand } from "./api.js"
 import { eventDate, money, plural } from "./format.js"
 import { shortReference } from "./ids.js"
+import { seatsOf, totalOf } from "./order-seats.js"
 import { PendingOrder } from "./pending-order.js"
 import { toast, toasts } from "./toasts.js"
 
@@ -100,6 +101,7 @@ const isAtDoor = ({ status, payment_method: method, payment_status: payment }) =
   status !== "cancelled" && method === "door" && payment === "unpaid"
 
 function describe(order, event) {
+  const seats = seatsOf(order)
   const [state, look] = STATES[isAtDoor(order) ? "door" : order.status] ?? [order.status, "state is-closed"]
   return {
     id: order.id,
@@ -110,9 +112,9 @@ function describe(order, event) {
     reference: shortReference(order.id),
     made: eventDate(order.created_at),
     buyer: `${order.name} · ${order.email}`,
-    total: money(order.total, order.currency),
-    countText: plural(order.seats.length, "seat"),
-    seats: order.seats.map(({ seat, label, category, price }) => ({ seat, label, category, price: money(price, order.currency) })),
+    total: money(totalOf(order), order.currency),
+    countText: plural(seats.length, "seat"),
+    seats: seats.map(({ seat, label, category, price }) => ({ seat, label, category, price: money(price, order.currency) })),
     payAddress: order.status === "pending" && order.checkout ? order.checkout.url : "",
     canCancel: order.status !== "cancelled",
     state,

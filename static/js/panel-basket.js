@@ -5,6 +5,7 @@ import { bestTogether } from "./best.js"
 import { clock, money, plural, saleNotice } from "./format.js"
 import { shortReference } from "./ids.js"
 import { tonesOf } from "./map-palette.js"
+import { seatsOf, totalOf } from "./order-seats.js"
 import { Payment } from "./payment.js"
 import { AVAILABLE } from "./store.js"
 import { throttled } from "./throttle.js"
@@ -335,9 +336,9 @@ function describeOrder(order) {
     reference: shortReference(order.id),
     id: order.id,
     email: order.email,
-    total: money(order.total, order.currency),
+    total: money(totalOf(order), order.currency),
     title: order.status === "pending" ? "Your seats are reserved" : "You’re going!",
-    seats: order.seats.map(({ seat, label, price }) => ({ seat, label, price: money(price, order.currency) })),
+    seats: seatsOf(order).map(({ seat, label, price }) => ({ seat, label, price: money(price, order.currency) })),
   }
 }
 

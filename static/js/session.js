@@ -10,6 +10,7 @@ import { Countdown } from "./countdown.js"
 import { Follower } from "./follower.js"
 import { uuid7 } from "./ids.js"
 import { LOST_SENTENCES } from "./lost.js"
+import { seatsOf } from "./order-seats.js"
 import { PendingOrder } from "./pending-order.js"
 import { comparePositions, HEARTBEAT } from "./protocol.js"
 import { whyNot } from "./seat-words.js"
@@ -199,8 +200,8 @@ export class Session extends EventTarget {
   }
 
   // Its seats are shown as mine wherever they are sold.
-  own({ seats }) {
-    this.store.setOwned([...this.store.owned, ...seats.map(({ seat }) => seat)])
+  own(order) {
+    this.store.setOwned([...this.store.owned, ...seatsOf(order).map(({ seat }) => seat)])
   }
 
   // An order that was reserved and not paid.
@@ -239,7 +240,7 @@ export class Session extends EventTarget {
     try {
       const orders = await getOrders()
       const mine = orders.filter((order) => order.event_id === this.event.id && order.status !== "cancelled")
-      this.store.setOwned(mine.flatMap((order) => order.seats.map(({ seat }) => seat)))
+      this.store.setOwned(mine.flatMap((order) => seatsOf(order).map(({ seat }) => seat)))
     } catch {
       // only decoration: these seats are shown as sold
     }

@@ -52,6 +52,7 @@ export class SeatStore {
       if (seat >= this.base.length) continue
       this.#count(seat, -1)
       this.base[seat] = entry & 3
+      if (this.base[seat] === AVAILABLE) this.owned.delete(seat) // whoever buys it next, it is theirs
       this.#count(seat, 1)
       if (this.#refresh(seat)) changed.push(seat)
     }

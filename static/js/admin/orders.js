@@ -4,6 +4,7 @@ import Alpine from "/static/vendor/alpine-csp.js"
 import { request } from "../api.js"
 import { eventDate, money, plural } from "../format.js"
 import { shortReference } from "../ids.js"
+import { seatsOf, totalOf } from "../order-seats.js"
 import { toasts } from "../toasts.js"
 import { enter } from "./frame.js"
 import { listPanel } from "./list.js"
@@ -31,7 +32,7 @@ Alpine.start()
 
 function describe(order) {
   const [state, look] = orderState(order.status)
-  const labels = order.seats.map(({ label }) => label)
+  const labels = seatsOf(order).map(({ label }) => label)
   return {
     id: order.id,
     address: `/admin/orders/${order.id}`,
@@ -45,7 +46,7 @@ function describe(order) {
     look,
     payment: paymentWord(order.payment_status),
     needs: needs(order),
-    total: money(order.total, order.currency),
+    total: money(totalOf(order), order.currency),
   }
 }
 

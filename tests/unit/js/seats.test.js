@@ -54,6 +54,8 @@ test("a seat of a cancelled order is not mine any more", () => {
   assert.equal(store.view[4], MINE)
   store.takeEntries({ epoch: 1, version: 2 }, entries(4, AVAILABLE))
   assert.equal(store.view[4], AVAILABLE)
+  store.takeEntries({ epoch: 1, version: 3 }, entries(4, BOOKED))
+  assert.equal(store.view[4], BOOKED)
 })
 
 test("counts follow every change", () => {
