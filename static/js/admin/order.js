@@ -2,14 +2,14 @@
 
 import Alpine from "/static/vendor/alpine-csp.js"
 import { request } from "../api.js"
-import { eventDate, money, plural } from "../format.js"
-import { shortReference } from "../ids.js"
+import { plural } from "../format.js"
+import { isActive } from "../order-seats.js"
 import { toast, toasts } from "../toasts.js"
 import { confirm } from "./confirm.js"
 import { enter, may } from "./frame.js"
 import { reseatWork } from "./order-reseat.js"
+import { describe } from "./order-words.js"
 import { send } from "./send.js"
-import { detailsText, orderState, PAYMENTS, paymentWord, REFUNDS, spoken } from "./words.js"
 
 const POLL_MS = 4000
 
@@ -49,8 +49,8 @@ Alpine.data("order", () => ({
   show(order) {
     this.order = order
     this.shown = describe(order)
-    const active = new Set(activeSeats(order))
-    this.marked = this.marked.filter((seat) => active.has(seat))
+    const active = order.seats.filter(isActive).map(({ seat }) => seat)
+    this.marked = this.marked.filter((seat) => active.includes(seat))
     document.title = `Order ${this.shown.reference} – Box office`
   },
 
@@ -105,7 +105,7 @@ Alpine.data("order", () => ({
 
   async refund() {
     const seats = [...this.marked]
-    const labels = this.order.seats.filter(({ seat }) => seats.includes(seat)).map(({ label }) => label).join("; ")
+    const labels = this.shown.seats.filter(({ seat }) => seats.includes(seat)).map(({ label }) => label).join("; ")
     const sure = await confirm({
       title: `Refund ${plural(seats.length, "seat")}?`, text: `${labels}: back on sale at once. The rest of the order stays.`,
       action: "Refund", danger: true, asksReason: true,
@@ -137,82 +137,3 @@ Alpine.data("order", () => ({
 }))
 Alpine.data("toasts", toasts)
 Alpine.start()
-
-const activeSeats = (order) => order.seats.filter(({ status }) => status !== "cancelled").map(({ seat }) => seat)
-
-function describe(order) {
-  const [state, look] = orderState(order.status)
-  const active = order.status !== "cancelled"
-  const amount = (minor) => money(minor, order.currency)
-  return {
-    reference: shortReference(order.id),
-    id: order.id,
-    state,
-    look,
-    name: order.name,
-    email: order.email,
-    event: order.event_name,
-    eventAddress: `/admin/events/${order.event_id}`,
-    made: eventDate(order.created_at),
-    method: PAYMENTS[order.payment_method] ?? spoken(order.payment_method),
-    payment: paymentWord(order.payment_status),
-    total: amount(order.total),
-    canChange: active,
-    canResend: order.status === "confirmed" && order.email !== "",
-    canMarkPaid: active && order.payment_method === "door" && order.payment_status === "unpaid",
-    seats: order.seats.map(({ seat, label, category, price, status }) => ({
-      seat, label, category, price: amount(price), active: status !== "cancelled", look: status === "cancelled" ? "is-cancelled" : "", state: orderState(status)[0],
-    })),
-    stuck: order.stuck,
-    stuckText: stuckText(order),
-    toPayOut: order.to_pay_out ? amount(order.to_pay_out) : "",
-    payments: (order.payments ?? []).flatMap(paymentRows),
-    history: (order.history ?? []).map((entry, index) => ({
-      index, at: eventDate(entry.at), who: entry.who || "Seatmap itself", what: spoken(entry.what), details: detailsText(withLabels(entry.details, order)),
-    })),
-  }
-}
-
-// A payment, and under it what goes back of it.
-function paymentRows(payment) {
-  const amount = (minor) => money(minor, payment.currency)
-  const rows = [{
-    key: `payment ${payment.id}`,
-    look: "",
-    what: PAYMENTS[payment.provider] ?? spoken(payment.provider),
-    status: payment.received === null || payment.refunds.length ? spoken(payment.status) : `Stuck: ${money(payment.received, payment.received_currency)} came`,
-    amount: amount(payment.amount),
-    at: eventDate(payment.updated_at),
-  }]
-  return rows.concat(payment.refunds.map((refund) => ({
-    key: `refund ${refund.id}`,
-    look: "is-refund",
-    what: "Refund",
-    status: refund.paid_out_by ? `Handed out by ${refund.paid_out_by}` : REFUNDS[refund.status] ?? spoken(refund.status),
-    amount: amount(-refund.amount),
-    at: eventDate(refund.paid_out_at ?? refund.updated_at),
-  })))
-}
-
-function stuckText({ payments = [] }) {
-  const wrong = payments.find(({ status, received, refunds }) => status === "stuck" && received !== null && refunds.length === 0)
-  if (wrong) {
-    const [came, wanted] = [money(wrong.received, wrong.received_currency), money(wrong.amount, wrong.currency)]
-    return `${came} came where ${wanted} was to be paid. Trying again gives back what came and cancels the order.`
-  }
-  if (payments.some(({ refunds }) => refunds.some(({ status }) => status === "failed"))) {
-    return "The payment provider refused to pay it back. Trying again asks once more for the same refund, so it cannot be paid twice."
-  }
-  return "It has been waiting for longer than it should. Trying again does at once what is tried by itself all the time, and says what does not answer."
-}
-
-// The log knows seats by their numbers, people by their labels.
-function withLabels(details, { seats }) {
-  if (!details?.seats) return details
-  const labels = new Map(seats.map(({ seat, label }) => [String(seat), label]))
-  const label = (seat) => labels.get(String(seat)) ?? seat
-  const told = Array.isArray(details.seats)
-    ? details.seats.map(label)
-    : Object.entries(details.seats).map(([old, now]) => `${label(old)} → ${label(now)}`)
-  return { ...details, seats: told.join("; ") || undefined }
-}
