@@ -24,11 +24,12 @@ export const listPanel = ({ entered, path, key, describe, pollMs = 0 }) => ({
 
   async load() {
     this.state = "loading"
+    this.busy = false // more rows that were asked for are for nobody now
     try {
-      this.show(await this.ask(PAGE))
+      const found = await this.ask(PAGE)
+      if (found) this.show(found)
     } catch (error) {
-      this.problem = error.message
-      this.state = "failed"
+      this.fail(error)
     }
   },
 
@@ -40,14 +41,15 @@ export const listPanel = ({ entered, path, key, describe, pollMs = 0 }) => ({
   },
 
   async more() {
+    if (this.state !== "ready") return
     this.busy = true
     try {
       const found = await this.ask(PAGE, this.next)
+      if (!found) return
       this.rows = [...this.rows, ...found[key].map(describe)]
       this.next = found.next
     } catch (error) {
-      this.problem = error.message
-      this.state = "failed"
+      this.fail(error)
     }
     this.busy = false
   },
@@ -58,20 +60,28 @@ export const listPanel = ({ entered, path, key, describe, pollMs = 0 }) => ({
     return this.load()
   },
 
-  // Answers that were overtaken by a later question are for nobody.
+  // Null where a later question has overtaken this one: its answer is for nobody, and neither is its failure.
   async ask(limit, cursor = null) {
     const mine = ++this.asked
     const query = this.query()
     query.set("limit", limit)
     if (cursor) query.set("cursor", cursor)
-    const found = await request(`${path}?${query}`)
-    return mine === this.asked ? found : new Promise(() => {})
+    const found = await request(`${path}?${query}`).catch((error) => {
+      if (mine === this.asked) throw error
+    })
+    return mine === this.asked ? found : null
   },
 
   show(found) {
     this.rows = found[key].map(describe)
     this.next = found.next ?? null
     this.state = "ready"
+  },
+
+  fail(error) {
+    this.problem = error.message
+    this.state = "failed"
+    this.next = null // trying again begins anew
   },
 
   query() {
