@@ -108,7 +108,15 @@ async def test_all_failed_jobs_are_tried_again(product: Product, windows: Window
             "INSERT INTO jobs (kind, payload, state, error) VALUES ('send_mail', $1, 'failed', 'no server')",
             f'{{"to": "{name}@example.org", "subject": "Hello", "text": "A mail."}}',
         )
-    await page.goto(f"{product.url}/admin/jobs")
+    await conn.execute(
+        "INSERT INTO jobs (kind, event_id, payload, state, error) VALUES ('cancel_orders', 1, $1, 'failed', 'no')",
+        '{"event_id": 1}',
+    )
+    await page.goto(f"{product.url}/admin/events/1")
+    await expect(page.locator(".banner-card:visible")).to_contain_text("Not all orders could be cancelled")
+    await expect(page.locator("#plan-map canvas").first).to_be_visible()
+    await conn.execute("DELETE FROM jobs WHERE event_id = 1 AND state = 'failed'")
+    await page.get_by_role("link", name="See the jobs").click()
     await page.get_by_role("button", name="Try all failed again").click()
     await expect(page.locator(".toasts button")).to_contain_text("2 jobs will be tried again")
     await expect(page.get_by_text("no server")).to_have_count(0)

@@ -7,6 +7,7 @@ import { toast } from "../toasts.js"
 import { planOf, seatsOf } from "./event-map.js"
 import { PlanMap } from "./plan-map.js"
 import { send } from "./send.js"
+import { awaitsSeats } from "./words.js"
 
 const SHOWN_REFUSALS = 12
 const REASONS = {
@@ -32,7 +33,7 @@ export const seatWork = (id) => ({
 
   // Draws the plan when there is a new one, and the seats as they are now.
   async showSeats(event, { anew = false } = {}) {
-    if (event.job && event.job.state !== "done") return
+    if (awaitsSeats(event.job)) return
     try {
       if (anew || planVersion !== event.plan_version) await this.drawPlan(event)
       if (map) map.update(await seatsOf(event))

@@ -11,7 +11,7 @@ import { seatWork } from "./event-seats.js"
 import { venueWork } from "./event-venue.js"
 import { enter, may } from "./frame.js"
 import { send } from "./send.js"
-import { eventState, jobProgress } from "./words.js"
+import { awaitsSeats, eventState, jobSentence } from "./words.js"
 
 const POLL_MS = 3000
 
@@ -84,8 +84,9 @@ Alpine.data("event", () => ({
       place: [event.venue, eventDate(event.starts_at, event.timezone)].filter(Boolean).join(" · "),
       state,
       look,
-      job: Boolean(job && job.state !== "done"),
-      jobText: job ? `The seats are being made: ${jobProgress(job) || "in a moment"}.` : "",
+      awaitsSeats: awaitsSeats(job),
+      jobText: jobSentence(job),
+      jobFailed: job?.state === "failed",
       counts: counts ? `${plural(counts.booked, "sold", "sold")} · ${counts.held} held · ${counts.available} free · ${Math.max(0, counts.blocked - this.removedCount)} blocked` : plural(event.seat_count, "seat"),
       isDraft: event.status === "draft" && !event.deleted,
       isOnSale: event.status === "published" && !event.paused && !event.deleted,

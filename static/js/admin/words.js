@@ -42,6 +42,24 @@ export function jobProgress({ done, total }) {
   return total ? `${count(done)} of ${count(total)}` : ""
 }
 
+// Of an event's background job: what goes on, what went wrong.
+const WORK = {
+  generate_seats: ["The seats are being made", "The seats could not be made"],
+  copy_seats: ["The seats are being copied", "The seats could not be copied"],
+  cancel_orders: ["The orders are being cancelled", "Not all orders could be cancelled"],
+}
+const WORK_OTHER = ["There is work in the background", "Work in the background failed"]
+
+// Empty when there is nothing to say.
+export function jobSentence(job) {
+  if (!job || job.state === "done") return ""
+  const [going, failed] = WORK[job.kind] ?? WORK_OTHER
+  return job.state === "failed" ? `${failed}; the list of jobs says why.` : `${going}: ${jobProgress(job) || "in a moment"}.`
+}
+
+// Whether the seats are not all there yet, as far as one knows.
+export const awaitsSeats = (job) => Boolean(job) && job.state !== "done" && job.kind !== "cancel_orders"
+
 // "late_refund" → "Late refund"
 export function spoken(word) {
   const text = String(word ?? "").replaceAll(/[_.]/g, " ")
