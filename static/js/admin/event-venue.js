@@ -1,12 +1,11 @@
 // What an event takes place in and what that costs: another plan, a category less. A part of the event page's
 // component: methods only.
 
-import { request } from "../api.js"
-import { plural } from "../format.js"
 import { toast } from "../toasts.js"
 import { confirm } from "./confirm.js"
 import { formOf } from "./event-form.js"
 import { element } from "./frame.js"
+import { getPlans } from "./plans.js"
 import { send } from "./send.js"
 
 const GRID = "grid" // in the list of plans: rows and columns instead
@@ -15,7 +14,7 @@ export const venueWork = (id) => ({
   // Asks for another plan. Seats that somebody has must be in it; the server says which are not.
   async changePlan() {
     if (this.dirty) return toast("Save your changes first.", "bad")
-    const { plans } = await request("/api/admin/plans?limit=200")
+    const plans = await getPlans()
     const sure = await confirm({
       title: "Change the plan?",
       text: this.head.isDraft
@@ -66,7 +65,7 @@ export const venueWork = (id) => ({
 function planFields(plans) {
   const fields = element("div", "field-stack")
   const list = choices("plan", [
-    ...plans.map(({ id, name, seat_count: seats }) => [id, `${name} · ${plural(seats, "seat")}`]),
+    ...plans.map((plan) => [plan.id, plan.text]),
     [GRID, "Rows and columns…"],
   ])
   const grid = element("div", "field-stack")

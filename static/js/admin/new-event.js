@@ -9,6 +9,7 @@ import { readTime } from "./event-form.js"
 import { enter } from "./frame.js"
 import { gridPlan } from "./grid-plan.js"
 import { PlanMap } from "./plan-map.js"
+import { getPlans } from "./plans.js"
 import { send } from "./send.js"
 
 const SIDE_MAX = 400
@@ -34,8 +35,7 @@ Alpine.data("newEvent", () => ({
 
   async loadPlans() {
     try {
-      const { plans } = await request("/api/admin/plans")
-      this.plans = plans.map(({ id, name, seat_count: seats }) => ({ id, text: `${name} · ${plural(seats, "seat")}` }))
+      this.plans = await getPlans()
     } catch (error) {
       this.failure = error.message
     }
