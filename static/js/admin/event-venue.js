@@ -5,6 +5,7 @@ import { toast } from "../toasts.js"
 import { confirm } from "./confirm.js"
 import { formOf } from "./event-form.js"
 import { element } from "./frame.js"
+import { gridOf, SIDE_MAX } from "./grid-plan.js"
 import { getPlans } from "./plans.js"
 import { send } from "./send.js"
 
@@ -84,10 +85,7 @@ function planFields(plans) {
 }
 
 function planOf(form) {
-  if (form.get("plan") !== GRID) return { plan_id: Number(form.get("plan")) }
-  const columns = Number(form.get("columns"))
-  const aisles = form.get("aisles").split(/[\s,;]+/).map(Number).filter((aisle) => aisle > 0 && aisle < columns)
-  return { grid: { rows: Number(form.get("rows")), columns, aisles: [...new Set(aisles)], section: form.get("section").trim() } }
+  return form.get("plan") === GRID ? { grid: gridOf(form) } : { plan_id: Number(form.get("plan")) }
 }
 
 function labelled(words, field) {
@@ -109,7 +107,7 @@ function choices(name, options) {
 
 function number(name, value) {
   const field = text(name, value)
-  Object.assign(field, { type: "number", min: 1, max: 400, required: true })
+  Object.assign(field, { type: "number", min: 1, max: SIDE_MAX, required: true })
   return field
 }
 

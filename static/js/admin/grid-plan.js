@@ -1,8 +1,18 @@
-// A plan of straight rows, as the server makes it from the same numbers: for the preview before there is an event.
+// Rows and columns instead of a plan: as somebody types them, and drawn as the server does it from the same numbers,
+// for the preview before there is an event.
 
+export const SIDE_MAX = 400
 const SEAT_PITCH = 10
 const ROW_PITCH = 11.5
 const AISLE = 14
+
+// → {rows, columns, aisles, section}, also of what is typed only by half
+export function gridOf(form) {
+  const number = (name) => Math.max(0, Math.min(SIDE_MAX, Math.floor(Number(form.get(name))) || 0))
+  const columns = number("columns")
+  const aisles = form.get("aisles").split(/[\s,;]+/).map(Number).filter((aisle) => aisle > 0 && aisle < columns)
+  return { rows: number("rows"), columns, aisles: [...new Set(aisles)].sort((a, b) => a - b), section: form.get("section").trim() }
+}
 
 export function gridPlan({ rows, columns, aisles, section, name, currency }) {
   const across = Array.from({ length: columns }, (_, column) =>

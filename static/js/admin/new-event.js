@@ -7,12 +7,11 @@ import { toasts } from "../toasts.js"
 import { ownZone, zones } from "../zoned.js"
 import { readTime } from "./event-form.js"
 import { enter } from "./frame.js"
-import { gridPlan } from "./grid-plan.js"
+import { gridOf, gridPlan } from "./grid-plan.js"
 import { PlanMap } from "./plan-map.js"
 import { getPlans } from "./plans.js"
 import { send } from "./send.js"
 
-const SIDE_MAX = 400
 const PREVIEW_MAX = 20_000
 
 const entered = enter("events")
@@ -109,13 +108,6 @@ Alpine.data("newEvent", () => ({
 }))
 Alpine.data("toasts", toasts)
 Alpine.start()
-
-function gridOf(form) {
-  const number = (name) => Math.max(0, Math.min(SIDE_MAX, Math.floor(Number(form.get(name))) || 0))
-  const columns = number("columns")
-  const aisles = form.get("aisles").split(/[\s,;]+/).map(Number).filter((aisle) => aisle > 0 && aisle < columns)
-  return { rows: number("rows"), columns, aisles: [...new Set(aisles)].sort((a, b) => a - b), section: form.get("section").trim() }
-}
 
 function bodyOf(form, source) {
   const timezone = form.get("timezone").trim()

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
+import { gridOf } from "../../../static/js/admin/grid-plan.js"
 import { getPlans } from "../../../static/js/admin/plans.js"
 
 test("every plan can be chosen, not only the newest fifty", async (context) => {
@@ -14,4 +15,10 @@ test("every plan can be chosen, not only the newest fifty", async (context) => {
   const plans = await getPlans()
   assert.equal(plans.length, 120)
   assert.deepEqual(plans[1], { id: 1, text: "Hall · 1 seat" })
+})
+
+test("rows and columns are read as they are typed", () => {
+  const typed = (fields) => gridOf(new Map(Object.entries({ rows: "10", columns: "16", aisles: "", section: "", ...fields })))
+  assert.deepEqual(typed({ aisles: "12, 4;4 16 x", section: " Stalls " }), { rows: 10, columns: 16, aisles: [4, 12], section: "Stalls" })
+  assert.deepEqual(typed({ rows: "", columns: "4000" }), { rows: 0, columns: 400, aisles: [], section: "" })
 })
