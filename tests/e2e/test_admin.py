@@ -82,17 +82,38 @@ async def choose_area(page: Page, first: int, last: int) -> None:
     await page.mouse.up()
 
 
-async def refund(page: Page, event_page: str) -> None:
-    """Find the only order of the event, take its only seat back, and return to the event."""
+async def refund(page: Page, buyer: Page, event_page: str) -> None:
+    """Find the only order of the event, take its two seats back one by one, and return to the event."""
     await page.locator(".page-head").get_by_role("link", name="Orders").click()
     await page.get_by_role("searchbox").fill("Lovelace")
+    await expect(page.locator("tbody")).to_contain_text("51")
     await page.locator("tbody .row-link").click()
-    await page.get_by_label("Stalls, row A, seat 4").check()
-    await page.get_by_role("button", name="Refund 1 chosen").click()
-    await answer(page, "Refund", "She is ill")
+    await take_back(page, "Stalls, row A, seat 3")
+    await page.get_by_role("button", name="Mark as paid").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("Was €25.50 paid?")
+    await answer(page, "Not yet")
+
+    event = buyer.url
+    await buyer.goto(event.partition("/events/")[0] + "/bookings")
+    await expect(buyer.locator(".order-seats li")).to_have_count(1)
+    await expect(buyer.locator(".order-seats")).to_contain_text("row A, seat 4")
+    await expect(buyer.locator(".order-sum")).to_contain_text("25.50")
+    await buyer.goto(event)
+    await ready(buyer)
+    await shows(buyer, 2, AVAILABLE)
+
+    await take_back(page, "Stalls, row A, seat 4")
     await expect(page.locator(".head-line .state")).to_have_text("Cancelled")
     await page.goto(event_page)
     await expect(page.locator("#plan-map canvas").first).to_be_visible()
+
+
+async def take_back(page: Page, seat: str) -> None:
+    """Refund one seat of the order that the page shows."""
+    await page.get_by_label(seat).check()
+    await page.get_by_role("button", name="Refund 1 chosen").click()
+    await answer(page, "Refund", "She is ill")
+    await expect(page.locator("tr.is-cancelled", has_text=seat)).to_have_count(1)
 
 
 async def test_an_opening_night(product: Product, windows: Windows) -> None:
@@ -102,6 +123,8 @@ async def test_an_opening_night(product: Product, windows: Windows) -> None:
     event = await make_event(staff)
 
     await staff.get_by_label("Price of Standard").fill("25.50")
+    await staff.get_by_label("Free", exact=True).uncheck()
+    await staff.get_by_label("At the door").check()
     await staff.get_by_role("button", name="Save changes").click()
     await expect(staff.get_by_role("button", name="Saved", exact=True)).to_be_visible()
     await choose_area(staff, 24, 25)
@@ -117,6 +140,8 @@ async def test_an_opening_night(product: Product, windows: Windows) -> None:
     await click_seat(buyer, 3)
     await shows(staff, 3, HELD)
     await expect(buyer.locator(".basket .total")).to_contain_text("25.50")
+    await click_seat(buyer, 2)
+    await expect(buyer.locator(".basket .items li")).to_have_count(2)
     await book(buyer)
     await shows(staff, 3, BOOKED)
 
@@ -126,7 +151,7 @@ async def test_an_opening_night(product: Product, windows: Windows) -> None:
     await shows(buyer, 4, BLOCKED)
     await staff.get_by_role("button", name="Clear").click()
 
-    await refund(staff, f"{product.url}/admin/events/{event}")
+    await refund(staff, buyer, f"{product.url}/admin/events/{event}")
     await shows(buyer, 3, AVAILABLE)
 
     await staff.get_by_role("button", name="Pause the sale").click()
