@@ -79,6 +79,17 @@ async def lasting_differences(stores: Stores, event_id: int, *, pause_s: float =
     return [found for found in await differences(stores, event_id) if found in first]
 
 
+async def under_way(stores: Stores, found: list[Difference]) -> list[Difference]:
+    """Claims that may get their booking yet: sales over the counter and reseats claim in Redis first."""
+    return [
+        difference
+        for difference in found
+        if difference.owner_seen.startswith("c|")
+        and difference.postgres == "free"
+        and await orders.standing(stores.pool, UUID(difference.owner_seen[2:])) != "cancelled"
+    ]
+
+
 async def repair(stores: Stores, event_id: int, found: list[Difference]) -> int:
     """Correct Redis by compare-and-set; how many seats that changed. Postgres is never changed by this."""
     done = 0

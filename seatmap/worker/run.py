@@ -9,7 +9,7 @@ from seatmap.booking.commands import Expire
 from seatmap.checkout.cancel_event import canceller
 from seatmap.checkout.payment import Cashier, open_cashier
 from seatmap.checkout.rebuild import catch_up, open_event
-from seatmap.checkout.reconcile import lasting_differences, repair
+from seatmap.checkout.reconcile import Difference, lasting_differences, repair, under_way
 from seatmap.checkout.resolve import resolve
 from seatmap.checkout.stores import Stores, open_stores
 from seatmap.config import Settings
@@ -46,6 +46,7 @@ class Worker:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._events: list[int] = []
+        self._under_way: dict[int, list[Difference]] = {}
         self._cashier: Cashier | None = None
         self._survey = Survey(stores)
 
@@ -148,9 +149,13 @@ class Worker:
 
     async def _reconcile_event(self, event_id: int) -> None:
         found = await lasting_differences(self._stores, event_id)
-        if found:
-            done = await repair(self._stores, event_id, found)
-            log.warning("event %s: %d of %d differing seats repaired", event_id, done, len(found))
+        # Postgres may take longer for a booking than two looks are apart, but not from one round to the next.
+        known = self._under_way.pop(event_id, [])
+        young = [claim for claim in await under_way(self._stores, found) if claim not in known]
+        self._under_way[event_id] = young
+        if due := [difference for difference in found if difference not in young]:
+            done = await repair(self._stores, event_id, due)
+            log.warning("event %s: %d of %d differing seats repaired", event_id, done, len(due))
 
 
 async def work(settings: Settings, stop: asyncio.Event) -> None:

@@ -10,10 +10,12 @@ from site_clients import Page, make_event, order
 from staff_world import bearer, make_key
 
 from seatmap import failpoints
+from seatmap.booking.commands import Take
 from seatmap.checkout.reconcile import lasting_differences, repair
 from seatmap.checkout.stores import open_stores
 from seatmap.config import Settings
 from seatmap.model import Role
+from seatmap.worker.run import Worker
 
 AVAILABLE, HELD, BOOKED = 0, 1, 2
 PRICE = 1500
@@ -106,6 +108,20 @@ async def test_a_refused_sale_leaves_nothing_behind(office: Office, event_id: in
     assert await office.code("POST", path, sale(5)) == "method_not_offered"
     await page.shows(5, AVAILABLE)
     assert (await page.ask("book", **order(hold)))["status"] == "pending"
+
+
+async def test_a_sale_that_waits_for_postgres_keeps_its_claim(
+    office: Office, event_id: int, page: Page
+) -> None:
+    """Two looks of the reconciler may both fall between the claim and the booking, two rounds may not."""
+    async with open_stores(office.site.settings) as stores:
+        worker = Worker(stores)
+        await worker._list()
+        await stores.desk.decide(event_id, Take(uuid4().hex, "counter", (2,)))
+        await worker._reconcile()
+        await page.shows(2, HELD)
+        await worker._reconcile()
+    await page.shows(2, AVAILABLE)
 
 
 async def test_the_id_of_another_order_is_refused_before_anything_happens(
