@@ -134,7 +134,8 @@ class Cashier:
             await failpoint("pay_expire.after_end")
             if paid is not None:
                 await self._settle(payment.provider, paid)
-                return False
+                if paid.outcome == "authorized":
+                    return False  # the money is still to come
         gone = await payments.expire(self._stores.pool, payment.order_id)
         if gone is None:
             return False

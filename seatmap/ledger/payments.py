@@ -3,7 +3,7 @@
 Every change of state happens in a function of the database, under the event's lock; docs/payments.md draws them.
 """
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
@@ -46,12 +46,15 @@ class Payment(Struct, frozen=True, kw_only=True):
     pay_by_ms: int
 
 
+SessionState = Literal["authorized", "captured", "failed"]
+
+
 class Message(Struct, frozen=True, kw_only=True):
-    """What a provider says of a session: outcome is authorized, captured or failed."""
+    """What a provider says of a session."""
 
     id: str
     session: str
-    outcome: str
+    outcome: SessionState
     amount: int
     currency: str
 
@@ -283,7 +286,7 @@ async def refunds_to_send(pool: asyncpg.Pool, limit: int = 100) -> list[Refund]:
 
 
 async def refund_ended(pool: asyncpg.Pool, refund_id: int, *, done: bool) -> None:
-    """Writes down that a refund was paid out, or that the provider will not do it."""
+    """Writes down that a refund was paid out, or that the provider will not do it, in whatever order it says so."""
     async with connection(pool) as conn, conn.transaction():
         payment_id = await conn.fetchval("SELECT payment_id FROM refunds WHERE id = $1", refund_id)
         await conn.execute("SELECT FROM payments WHERE id = $1 FOR UPDATE", payment_id)
@@ -292,12 +295,22 @@ async def refund_ended(pool: asyncpg.Pool, refund_id: int, *, done: bool) -> Non
             refund_id,
             "done" if done else "failed",
         )
+        if done:  # of a refund that two sent, one may have heard that it is refused
+            await conn.execute(
+                """
+                UPDATE payments SET status = 'refund_due' WHERE id = $1 AND status = 'stuck'
+                    AND NOT EXISTS (SELECT FROM refunds WHERE payment_id = $1 AND status <> 'done')
+                """,
+                payment_id,
+            )
         becomes = "refunded" if done else "stuck"
         order_id = await conn.fetchval(
             """
             UPDATE payments SET status = $2 WHERE id = $1 AND status = 'refund_due'
-                AND ($2 = 'stuck' OR NOT EXISTS (
-                    SELECT FROM refunds WHERE payment_id = $1 AND status <> 'done'))
+                AND CASE $2 WHEN 'stuck' THEN EXISTS (
+                    SELECT FROM refunds WHERE payment_id = $1 AND status = 'failed')
+                ELSE NOT EXISTS (
+                    SELECT FROM refunds WHERE payment_id = $1 AND status <> 'done') END
             RETURNING order_id
             """,
             payment_id,

@@ -14,7 +14,7 @@ from staff_world import make_user
 from seatmap.checkout.box_office import BoxOffice
 from seatmap.config import Settings
 from seatmap.errors import Refused, Unavailable
-from seatmap.ledger import box_office, sales
+from seatmap.ledger import box_office, payments, sales
 from seatmap.ledger.payments import Payment, Refund
 from seatmap.model import Role
 
@@ -68,6 +68,23 @@ async def test_a_refund_that_the_provider_would_not_make(till: Till, monkeypatch
     assert await paid_back(till) == payment.amount
     assert await refused(ann.retry_payment(made.order_id)) == "not_stuck"
     assert (await verbs(till)).count("retry_payment") == sum(one is None for one in told) >= 1
+    await till.balanced()
+
+
+async def test_a_refund_that_two_send_and_one_hears_refused(till: Till) -> None:
+    """A call may take so long that another process sends it again; the word that it was paid stands."""
+    made, payment = await paid(till, 2)
+    ann, _ = await desks(till)
+    await ann.cancel(made.order_id, (), "", "cancel")
+    [refund] = await payments.refunds_to_send(till.pool)
+    await payments.refund_ended(till.pool, refund.id, done=False)
+    assert (await till.state(payment.id))[0] == "stuck"
+    await till.card.refund(refund)
+    await payments.refund_ended(till.pool, refund.id, done=True)
+    await payments.refund_ended(till.pool, refund.id, done=False)
+    assert await till.state(payment.id) == ("refunded", "cancelled", "refunded")
+    assert await refused(ann.retry_payment(made.order_id)) == "not_stuck"
+    assert await paid_back(till) == payment.amount
     await till.balanced()
 
 

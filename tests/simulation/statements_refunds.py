@@ -151,15 +151,31 @@ async def end_refund(txn: Transaction, refund_id: int, status: str) -> list[Row]
 
 @statement(
     """
+    UPDATE payments SET status = 'refund_due' WHERE id = $1 AND status = 'stuck'
+        AND NOT EXISTS (SELECT FROM refunds WHERE payment_id = $1 AND status <> 'done')
+    """
+)
+async def paid_after_all(txn: Transaction, payment_id: int) -> list[Row]:
+    if all(row["status"] == "done" for row in txn.find("refunds", payment_id=payment_id)):
+        await txn.update(
+            "payments", payment_id, when=lambda row: row["status"] == "stuck", status="refund_due"
+        )
+    return []
+
+
+@statement(
+    """
     UPDATE payments SET status = $2 WHERE id = $1 AND status = 'refund_due'
-        AND ($2 = 'stuck' OR NOT EXISTS (
-            SELECT FROM refunds WHERE payment_id = $1 AND status <> 'done'))
+        AND CASE $2 WHEN 'stuck' THEN EXISTS (
+            SELECT FROM refunds WHERE payment_id = $1 AND status = 'failed')
+        ELSE NOT EXISTS (
+            SELECT FROM refunds WHERE payment_id = $1 AND status <> 'done') END
     RETURNING order_id
     """
 )
 async def refunded(txn: Transaction, payment_id: int, status: str) -> list[Row]:
-    unfinished = any(row["status"] != "done" for row in txn.find("refunds", payment_id=payment_id))
-    if status != "stuck" and unfinished:
+    standing = {row["status"] for row in txn.find("refunds", payment_id=payment_id)}
+    if not ("failed" in standing if status == "stuck" else standing <= {"done"}):
         return []
     did = await txn.update(
         "payments", payment_id, when=lambda row: row["status"] == "refund_due", status=status

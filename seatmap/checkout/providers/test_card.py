@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from seatmap.errors import Refused
 from seatmap.ledger import card_company
-from seatmap.ledger.payments import Message, Payment, Refund
+from seatmap.ledger.payments import Message, Payment, Refund, SessionState
 from seatmap.ledger.pool import Pool
 
 SIGNATURE = "seatmap-signature"  # t=<seconds>,v1=<hex of HMAC-SHA-256 of "t.body">
@@ -92,7 +92,7 @@ class TestCard:
             raise Refused("payment_closed")
         late = payment.pay_by_ms / 1000 + LATE_S
 
-        def message(says: str, after_s: float = 0.0) -> Delivery:
+        def message(says: SessionState, after_s: float = 0.0) -> Delivery:
             return self.message(payment.session, says, amount, currency.strip(), after_s=after_s)
 
         captured = message("captured")
@@ -106,7 +106,7 @@ class TestCard:
         }[outcome]
 
     def message(
-        self, session: str, outcome: str, amount: int, currency: str, *, after_s: float = 0.0
+        self, session: str, outcome: SessionState, amount: int, currency: str, *, after_s: float = 0.0
     ) -> Delivery:
         """A signed message; its id is new."""
         body = msgspec.json.encode(
