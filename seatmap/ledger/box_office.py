@@ -146,12 +146,14 @@ async def mark_paid(conn: Any, order_id: UUID) -> int:
     # What was cancelled before it was paid is not to be paid any more.
     marked = await conn.fetchval(
         """
-        WITH paid AS (
-            UPDATE payments p SET status = 'captured', amount = (
-                SELECT sum(b.price) FROM bookings b WHERE b.order_id = $1 AND b.status = 'confirmed')
-            FROM orders o
+        WITH due AS (
+            SELECT sum(price) AS amount FROM bookings WHERE order_id = $1 AND status = 'confirmed'
+        ),
+        paid AS (
+            UPDATE payments p SET status = 'captured', amount = due.amount
+            FROM orders o, due
             WHERE p.order_id = $1 AND o.id = $1 AND o.status = 'confirmed' AND p.provider = 'door'
-                AND p.status = 'created'
+                AND p.status = 'created' AND due.amount > 0
             RETURNING p.id
         )
         UPDATE orders SET payment_status = 'paid' WHERE id = $1 AND EXISTS (SELECT FROM paid) RETURNING id

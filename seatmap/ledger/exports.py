@@ -54,7 +54,9 @@ ORDERS = Export(
     FROM orders o JOIN events e ON e.id = o.event_id
     CROSS JOIN LATERAL (
         SELECT count(*) AS seat_count, string_agg(s.label, '; ' ORDER BY s.index) AS labels
-        FROM bookings b JOIN seats s ON s.event_id = b.event_id AND s.index = b.seat WHERE b.order_id = o.id
+        FROM bookings b JOIN seats s ON s.event_id = b.event_id AND s.index = b.seat
+        WHERE b.order_id = o.id AND (b.status <> 'cancelled' OR o.status = 'cancelled'
+            AND b.seq_off = (SELECT max(k.seq_off) FROM bookings k WHERE k.order_id = o.id))
     ) b
     WHERE o.id > $3::uuid AND ($1::bigint = 0 OR o.event_id = $1) AND o.deleted_at IS NULL
     ORDER BY o.id LIMIT $2

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from seatmap.errors import Refused
 from seatmap.failpoints import failpoint
+from seatmap.ledger.claims import OF_ACCOUNT
 from seatmap.ledger.pool import connection
 from seatmap.model import BookedSeat, Order, PaymentPage
 
@@ -168,7 +169,9 @@ _SELECT = """
         b.seat, s.label, c.name AS category, b.price, b.status AS seat_status
     FROM orders o
     JOIN events e ON e.id = o.event_id
-    JOIN LATERAL (SELECT * FROM bookings WHERE order_id = o.id OFFSET 0) b ON true
+    JOIN LATERAL (
+        SELECT DISTINCT ON (seat) * FROM bookings WHERE order_id = o.id ORDER BY seat, seq_on DESC
+    ) b ON true
     JOIN LATERAL (SELECT * FROM seats WHERE event_id = b.event_id AND index = b.seat OFFSET 0) s ON true
     JOIN categories c ON c.id = s.category_id
     LEFT JOIN LATERAL (SELECT * FROM payments WHERE order_id = o.id OFFSET 0) p ON true
@@ -211,7 +214,7 @@ async def of_visitor(pool: asyncpg.Pool, visitor: str, user_id: int | None = Non
         rows = await conn.fetch(
             f"""
             {_SELECT} WHERE o.id IN (
-                SELECT id FROM orders WHERE (visitor = $1 OR user_id = $2) AND deleted_at IS NULL
+                SELECT id FROM orders WHERE (visitor = $1 OR {OF_ACCOUNT}) AND deleted_at IS NULL
                 ORDER BY created_at DESC LIMIT {ORDERS_SHOWN_MAX}
             )
             ORDER BY o.created_at DESC, o.id, b.seat

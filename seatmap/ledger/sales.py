@@ -3,11 +3,12 @@
 import asyncpg
 from msgspec import Struct
 
+from seatmap.ledger.money_by_hand import STUCK, SUSPECTS
 from seatmap.ledger.pool import connection
 
 
 class Sales(Struct, frozen=True):
-    """`revenue` is of confirmed bookings, fees included, in minor units; `stuck` payments need a person."""
+    """`revenue` is of confirmed bookings, fees included, in minor units; `stuck` orders need a person."""
 
     revenue: int
     stuck: int
@@ -17,13 +18,12 @@ async def of_event(pool: asyncpg.Pool, event_id: int) -> Sales:
     """What stands in the ledger now."""
     async with connection(pool) as conn:
         row = await conn.fetchrow(
-            """
+            f"""
             SELECT
                 (SELECT coalesce(sum(price), 0)::bigint FROM bookings
                  WHERE event_id = $1 AND status = 'confirmed'),
-                (SELECT count(*) FROM payments JOIN orders ON orders.id = payments.order_id
-                 WHERE orders.event_id = $1 AND (payments.status = 'stuck' OR payments.id IN (
-                    SELECT payment_id FROM refunds WHERE refunds.status = 'failed')))
+                (SELECT count(*) FROM ({SUSPECTS}) m JOIN orders o ON o.id = m.order_id
+                 WHERE o.event_id = $1 AND {STUCK})
             """,
             event_id,
         )

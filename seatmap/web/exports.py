@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -17,7 +18,8 @@ from seatmap.web.endpoint import Access, Call, Endpoint, Handle
 
 MEDIA = "text/csv; charset=utf-8"
 BOM = "\ufeff"  # without it Excel reads UTF-8 as something else
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# Where a cell may begin, also in a spreadsheet that takes semicolons for the ends of cells.
+FORMULA = re.compile(r"^(?=[\t\r\n])|(?:^|(?<=;))(?=[=+\-@＝＋－＠])")
 
 
 class ExportQuery(Struct, frozen=True):
@@ -88,6 +90,6 @@ def cell(value: Any) -> Any:
     """A value as a spreadsheet may have it: what would be a formula becomes text, by a quote in front."""
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
-    if isinstance(value, str) and value.startswith(FORMULA):
-        return f"'{value}"
+    if isinstance(value, str):
+        return FORMULA.sub("'", value)
     return value

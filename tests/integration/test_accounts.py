@@ -233,6 +233,23 @@ async def test_a_verified_address_claims_its_guest_orders(site: Site, event: int
     assert (await guest.get(f"/api/orders/{booked['id']}"))["status"] == "cancelled"
 
 
+async def test_what_a_guest_buys_later_under_a_verified_address_is_its_accounts(
+    site: Site, event: int
+) -> None:
+    guest, ada, eve = site.visitor(), Person(site), Person(site)
+    await ada.sign_up()
+    await eve.ask("sign-up", email=eve.address, name="Eve", password=PASSWORD)  # and proves it by nothing
+    booked = {}
+    for seat, person in ((3, ada), (5, eve)):
+        hold = await guest.post(event, "hold", {"seats": [seat]})
+        booked[person] = await guest.post(event, "book", order(hold, email=person.address.upper()))
+    assert [found["id"] for found in (await ada.get("/api/orders"))["orders"]] == [booked[ada]["id"]]
+    assert (await ada.post(event, "cancel", {"order_id": booked[ada]["id"]}))["status"] == "cancelled"
+    for person, mine in ((ada, eve), (eve, eve)):
+        with pytest.raises(Refusal, match="order_not_found"):
+            await person.get(f"/api/orders/{booked[mine]['id']}")
+
+
 async def test_nobody_elses_account_sees_or_cancels_an_order(site: Site, event: int) -> None:
     ada, eve = Person(site), Person(site)
     await ada.sign_up()

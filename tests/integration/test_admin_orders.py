@@ -144,6 +144,26 @@ async def test_paid_at_the_door(office: Office, settings: Settings) -> None:
     assert after["payments"][0]["refunded"] == 1500
 
 
+async def test_where_nothing_is_left_to_pay_nothing_is_marked(office: Office, settings: Settings) -> None:
+    sale = await sell(office, settings, "door")
+    await office.sql("UPDATE bookings SET price = 0 WHERE seat = 3")
+    await office.call("POST", f"{sale.path}/refund", {"seats": [2]})
+    assert await office.code("POST", f"{sale.path}/mark-paid") == "not_unpaid"
+
+
+async def test_a_seat_that_was_left_and_taken_again_is_listed_once(
+    office: Office, settings: Settings
+) -> None:
+    sale = await sell(office, settings)
+    for old, new in ((2, 9), (9, 2)):
+        after = await office.call("POST", f"{sale.path}/reseat", {"seats": {str(old): new}})
+    assert [(seat["seat"], seat["status"]) for seat in after["seats"]] == [
+        (2, "confirmed"),
+        (3, "confirmed"),
+        (9, "cancelled"),
+    ]
+
+
 async def test_an_order_that_is_not_paid_yet_is_cancelled_whole(office: Office, settings: Settings) -> None:
     event_id = await make_event(settings)
     await office.sql("UPDATE events SET payment_methods = '{test_card}' WHERE id = $1", event_id)

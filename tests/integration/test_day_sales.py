@@ -12,8 +12,9 @@ from staff_world import make_user
 from seatmap.checkout.box_office import BoxOffice
 from seatmap.config import Settings
 from seatmap.errors import Refused
-from seatmap.ledger import box_office, day_sales, events
+from seatmap.ledger import box_office, claims, day_sales, events
 from seatmap.ledger.day_sales import DaySales
+from seatmap.ledger.pool import connection
 from seatmap.model import Role
 from seatmap.web.sales import bounds
 
@@ -118,6 +119,19 @@ async def test_free_seats_count_and_those_given_back(till: Till) -> None:
     sales = await today(till)
     assert lines(sales) == {"front": (1, 0, 1, 0), "back": (1, 0, 0, 0)}
     assert sales.unpaid == []
+
+
+async def test_a_finished_day_stays_as_it_was(till: Till) -> None:
+    made = await till.order("ann", 2, method="free")
+    await (await desk(till)).cancel(made.order_id, (), "", "cancel")
+    await till.shop.sql("ALTER TABLE bookings DISABLE TRIGGER USER")
+    await till.shop.sql("UPDATE bookings SET updated_at = updated_at - interval '2 days'")
+    await till.shop.sql("ALTER TABLE bookings ENABLE TRIGGER USER")
+    user = await make_user(till.pool, Role.buyer, "ann@example.org")
+    [[email]] = await till.shop.sql("SELECT email FROM orders WHERE id = $1", made.order_id)
+    async with connection(till.pool) as conn:
+        assert await claims.claim(conn, user.id, email) == 1
+    assert lines(await today(till)) == {"front": (1, 0, 0, 0)}, "given back two days ago"
 
 
 async def test_each_on_its_own_day(till: Till) -> None:

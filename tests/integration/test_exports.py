@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
-from site_clients import PRICE, Site, Visitor, make_event, order, visited_site
+from site_clients import PRICE, Site, Visitor, make_event, order, result, visited_site
 from staff_world import bearer, make_key, run
 
 from seatmap.config import Settings
@@ -73,6 +73,20 @@ async def test_a_cancelled_order_has_no_attendees(site: Site, staff: Visitor) ->
     assert (await table(staff, "seats"))[4]["status"] == "available"
 
 
+async def test_an_order_is_listed_with_the_seats_that_it_has(site: Site, staff: Visitor) -> None:
+    order_id = await bought(site, 4, 5)
+    seller = site.visitor()
+    secret, _ = await make_key(site.settings, Role.box_office, "seller@example.org")
+    for verb, body in (("reseat", {"seats": {"4": 8}}), ("refund", {"seats": [5]})):
+        path = f"/api/admin/orders/{order_id}/{verb}"
+        result(await seller.http.post(path, json=body, headers=bearer(secret)))
+    [row] = await table(staff, "orders")
+    assert (row["seat_count"], row["seats"]) == ("1", "Hall, row A, seat 9")
+    result(await seller.http.post(f"/api/admin/orders/{order_id}/cancel", json={}, headers=bearer(secret)))
+    [row] = await table(staff, "orders")
+    assert (row["status"], row["seats"]) == ("cancelled", "Hall, row A, seat 9")
+
+
 async def test_only_one_events_rows(site: Site, staff: Visitor) -> None:
     other = await make_event(site.settings, 3)
     await bought(site, 4)
@@ -119,7 +133,16 @@ async def test_a_name_is_no_formula(site: Site, staff: Visitor, name: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("value", "told"), [("\tx", "'\tx"), ("\r=1", "'\r=1"), ("a=1", "a=1"), (-5, -5), (None, None)]
+    ("value", "told"),
+    [
+        ("\tx", "'\tx"),
+        ("\r=1", "'\r=1"),
+        ("a=1", "a=1"),
+        ("x;=1;@b", "x;'=1;'@b"),  # a spreadsheet may take semicolons for the ends of cells
+        ("x; -1", "x; -1"),
+        (-5, -5),
+        (None, None),
+    ],
 )
 def test_only_texts_that_begin_like_a_formula_change(value: object, told: object) -> None:
     assert cell(value) == told

@@ -266,7 +266,10 @@ async def read_order(txn: Transaction, order_id: UUID, visitor: str) -> list[Row
         "url": payment and payment["url"],
     }
     rows = []
-    for booking in sorted(txn.find("bookings", order_id=order_id), key=lambda row: row["seat"]):
+    latest = {
+        row["seat"]: row for row in txn.find("bookings", order_id=order_id)
+    }  # in the order of their making
+    for _, booking in sorted(latest.items()):
         seat = txn.get("seats", (booking["event_id"], booking["seat"]))
         assert seat is not None
         category = txn.get("categories", seat["category_id"])
