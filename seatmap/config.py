@@ -188,6 +188,11 @@ def site_url(settings: Settings) -> str:
     return settings.public_url or f"http://{host}:{settings.port}"
 
 
+def is_secret(variable: str) -> bool:
+    """Whether nobody should read a setting in a log or on a page: addresses of servers carry passwords."""
+    return variable != "SEATMAP_PUBLIC_URL" and any(word in variable for word in _SECRET_WORDS)
+
+
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings from `environ`; raises `SettingInvalid`, which names the variable."""
     fields = {f.encode_name: f for f in msgspec.structs.fields(Settings)}
@@ -205,8 +210,11 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         return msgspec.convert(given, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
         name = str(error).rpartition("`$.")[2].partition("`")[0].partition("[")[0]
-        raise SettingInvalid(name, environ.get(name, ""), str(error).partition(" - at ")[0]) from None
+        value = "…" if is_secret(name) else environ.get(name, "")
+        raise SettingInvalid(name, value, str(error).partition(" - at ")[0]) from None
 
+
+_SECRET_WORDS = ("SECRET", "URL", "PASSWORD", "TOKEN", "KEY")
 
 # Read elsewhere, before the settings exist: where the servers' programs are, which servers tests use.
 OTHER_VARIABLES = frozenset({"SEATMAP_VALKEY_SERVER", "SEATMAP_PG_BIN"})

@@ -92,10 +92,14 @@ def _websocket_header(first: int, size: int) -> bytes:
 CommandId = Annotated[str, Meta(min_length=1, max_length=64)]
 HoldId = Annotated[str, Meta(max_length=64)]
 Seats = tuple[int, ...]
-Name = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")]
+# A dollar alone would let a last line break pass.
+END = r"(?!\n)$"
+Name = Annotated[
+    str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*" + END)
+]
 _ADDRESS = r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+"
-Email = Annotated[str, Meta(max_length=254, pattern=f"^{_ADDRESS}$")]
-EmailIfAny = Annotated[str, Meta(max_length=254, pattern=f"^({_ADDRESS})?$")]
+Email = Annotated[str, Meta(max_length=254, pattern=f"^{_ADDRESS}{END}")]
+EmailIfAny = Annotated[str, Meta(max_length=254, pattern=f"^({_ADDRESS})?{END}")]
 
 
 class _Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):

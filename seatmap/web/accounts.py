@@ -21,7 +21,7 @@ from seatmap.ledger.users import Account
 from seatmap.model import User
 from seatmap.protocol import Email, Name
 from seatmap.web import letters
-from seatmap.web.endpoint import Access, Call, Endpoint, Handle, json
+from seatmap.web.endpoint import Access, Call, Endpoint, Handle, Nothing, json
 from seatmap.web.passwords import Passwords, check_password
 from seatmap.web.sessions import Sessions
 from seatmap.web.throttle import Bucket, Throttle, address_of
@@ -86,10 +86,6 @@ class Me(Struct, frozen=True):
     """Who is signed in."""
 
     user: UserView | None
-
-
-class Nothing(Struct, frozen=True):
-    """Nothing more to say."""
 
 
 def user_view(user: User) -> UserView:

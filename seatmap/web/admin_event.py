@@ -11,7 +11,7 @@ from seatmap.ledger.categories import Wanted
 from seatmap.ledger.event_states import State
 from seatmap.ledger.staff_events import JobState, StaffEvent
 from seatmap.model import Event
-from seatmap.protocol import Name
+from seatmap.protocol import END, Name
 from seatmap.web.api import Counts, EventView
 from seatmap.web.endpoint import Call
 from seatmap.web.room import sale_of
@@ -22,14 +22,14 @@ PRICE_MAX = 10**12  # minor units; a seat's
 YEARS = range(1971, 2200)  # what every part counts in
 
 Text = Annotated[str, Meta(max_length=5000, pattern=r"^[^\x00]*$")]
-Line = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Line = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*" + END)]
 Moment = Annotated[datetime, Meta(tz=True)]
 Price = Annotated[int, Meta(ge=0, le=PRICE_MAX)]
 Limit = Annotated[int, Meta(ge=1, le=100)]
-Color = Annotated[str, Meta(pattern=r"^(#[0-9a-fA-F]{6})?$")]
+Color = Annotated[str, Meta(pattern=r"^(#[0-9a-fA-F]{6})?" + END)]
 Methods = Annotated[tuple[Literal["free", "door", "test_card"], ...], Meta(min_length=1, max_length=3)]
 Id = Annotated[int, Meta(ge=1, lt=1 << 53)]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}" + END)]
 
 
 class CategoryBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,8 +112,6 @@ class AdminEvent(EventView, frozen=True, kw_only=True):
     deleted: bool
     paused: bool
     message: str
-    fee_per_seat: int
-    payment_methods: list[str]
     created_at: datetime
     updated_at: datetime
     job: JobState | None

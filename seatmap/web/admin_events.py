@@ -16,6 +16,7 @@ from seatmap.ledger.staff_events import StaffEvent
 from seatmap.ledger.tasks import COPY_SEATS, GENERATE_SEATS, CopySeats, GenerateSeats
 from seatmap.model import Event
 from seatmap.plan.public import storable
+from seatmap.protocol import END
 from seatmap.web.admin_event import (
     AdminEvent,
     EventChanges,
@@ -28,7 +29,7 @@ from seatmap.web.admin_event import (
     who,
 )
 from seatmap.web.admin_plans import wanted_plan
-from seatmap.web.endpoint import Access, Call, Endpoint, Handle
+from seatmap.web.endpoint import Access, Call, Endpoint, Handle, Nothing
 from seatmap.web.rooms import Rooms
 
 _COPY = " (copy)"
@@ -37,7 +38,7 @@ _COPY = " (copy)"
 class EventsQuery(Struct, frozen=True):
     """Which events: of a status, deleted ones, with a word in name or venue; from where the last list ended."""
 
-    status: Annotated[str, Meta(pattern="^(draft|published|cancelled)?$")] = ""
+    status: Annotated[str, Meta(pattern="^(draft|published|cancelled)?" + END)] = ""
     deleted: Annotated[int, Meta(ge=0, le=1)] = 0
     q: Line = ""
     cursor: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
@@ -55,10 +56,6 @@ class Reason(Struct, frozen=True, forbid_unknown_fields=True):
     """Why, for the log."""
 
     reason: Line = ""
-
-
-class Nothing(Struct, frozen=True):
-    """No more to say."""
 
 
 class EventDesk:
@@ -169,7 +166,7 @@ class EventDesk:
                 plan_id = await plans.save(conn, plan.name, storable(plan), len(plan.seats))
             event_id = await events.create(conn, event, plan_id, len(plan.seats))
             await jobs.enqueue(conn, GENERATE_SEATS, GenerateSeats(event_id, publish=False), event_id)
-            await _record(conn, call, "create", event_id, {"name": body.name})
+            await record(conn, call, "create", event_id, {"name": body.name})
         return await self._shown(event_id)
 
     async def duplicate(self, call: Call) -> AdminEvent:
@@ -179,7 +176,7 @@ class EventDesk:
             name = staff.event.name[: 200 - len(_COPY)] + _COPY
             copy = await staff_events.copy(conn, event_id, name)
             await jobs.enqueue(conn, COPY_SEATS, CopySeats(copy, event_id), copy)
-            await _record(conn, call, "duplicate", event_id, {"copy": copy})
+            await record(conn, call, "duplicate", event_id, {"copy": copy})
         return await self._shown(copy)
 
     # ---- changing ----
@@ -204,7 +201,7 @@ class EventDesk:
                 await categories.put(conn, event_id, wanted(body.categories))
                 replan = True
             await staff_events.change(conn, event_id, columns, replan=replan)
-            await _record(conn, call, "edit", event_id, {"changes": body})
+            await record(conn, call, "edit", event_id, {"changes": body})
         return await self._changed(event_id)
 
     async def delete(self, call: Call) -> Nothing:
@@ -213,7 +210,7 @@ class EventDesk:
             if await staff_events.has_bookings(conn, event_id):
                 raise Refused("event_has_bookings")
             await staff_events.change(conn, event_id, {"deleted_at": now()})
-            await _record(conn, call, "delete", event_id, {})
+            await record(conn, call, "delete", event_id, {})
         await self._changed(event_id)
         return Nothing()
 
@@ -222,7 +219,7 @@ class EventDesk:
         details = {} if call.body is None else {"reason": call.body.reason}
         async with staff_events.changing(self._pool, event_id, verb) as (conn, _):
             await _TURN[verb](conn, event_id)
-            await _record(conn, call, verb, event_id, details)
+            await record(conn, call, verb, event_id, details)
         return await self._changed(event_id)
 
     async def _changed(self, event_id: int) -> AdminEvent:
@@ -274,7 +271,8 @@ _NEW = {
 _CHANGE = {"name": "The Tempest, again", "seats_per_visitor": 6}
 
 
-async def _record(conn: Any, call: Call, verb: str, event_id: int, details: dict[str, Any]) -> None:
+async def record(conn: Any, call: Call, verb: str, event_id: int, details: dict[str, Any]) -> None:
+    """Writes into the audit log what was done to an event."""
     await audit_log.record(
         conn, user_id=who(call), verb=verb, object="event", event_id=event_id, details=details
     )

@@ -14,8 +14,9 @@ from seatmap.ledger.box_office import AdminOrder, Filter
 from seatmap.ledger.pool import connection
 from seatmap.model import SEATS_PER_COMMAND_MAX
 from seatmap.order_letter import write
+from seatmap.protocol import END
 from seatmap.web.admin_event import who
-from seatmap.web.endpoint import Access, Call, Endpoint, Handle, check_proof
+from seatmap.web.endpoint import Access, Call, Endpoint, Handle, Nothing, check_proof
 
 HISTORY_SHOWN_MAX = 200
 PATH, ONE = "/api/admin/orders", "/api/admin/orders/{order_id}"
@@ -26,7 +27,7 @@ GIVES_BACK = (*GONE, "password_needed")
 Text = Annotated[str, Meta(max_length=200, pattern="^[^\\x00]*$")]
 SeatIndex = Annotated[int, Meta(ge=0, lt=1 << 20)]
 SeatList = Annotated[list[SeatIndex], Meta(max_length=SEATS_PER_COMMAND_MAX)]
-OldSeat = Annotated[str, Meta(pattern="^[0-9]{1,7}$")]  # the key of a JSON object is text
+OldSeat = Annotated[str, Meta(pattern="^[0-9]{1,7}" + END)]  # the key of a JSON object is text
 Moves = Annotated[dict[OldSeat, SeatIndex], Meta(min_length=1, max_length=SEATS_PER_COMMAND_MAX)]
 
 
@@ -35,10 +36,10 @@ class OrdersQuery(Struct, frozen=True):
 
     q: Text = ""
     event: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
-    status: Annotated[str, Meta(pattern="^(pending|confirmed|cancelled)?$")] = ""
-    payment: Annotated[str, Meta(pattern="^(none|unpaid|paid|failed|refund_due|refunded)?$")] = ""
+    status: Annotated[str, Meta(pattern="^(pending|confirmed|cancelled)?" + END)] = ""
+    payment: Annotated[str, Meta(pattern="^(none|unpaid|paid|failed|refund_due|refunded)?" + END)] = ""
     stuck: Annotated[int, Meta(ge=0, le=1)] = 0
-    cursor: Annotated[str, Meta(pattern="^([0-9a-f-]{36})?$")] = ""
+    cursor: Annotated[str, Meta(pattern="^([0-9a-f-]{36})?" + END)] = ""
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
 
 
@@ -72,10 +73,6 @@ class PayOutBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Which refunds were handed out, by their ids."""
 
     refunds: Annotated[tuple[Annotated[int, Meta(ge=1, lt=1 << 53)], ...], Meta(min_length=1, max_length=100)]
-
-
-class Nothing(Struct, frozen=True):
-    """No more to say."""
 
 
 def _act(

@@ -11,13 +11,14 @@ from seatmap.checkout.announce import announce
 from seatmap.checkout.prolong import prolong_holds
 from seatmap.checkout.seat_edits import SeatEdit, edit_seats
 from seatmap.errors import Refused
-from seatmap.ledger import audit_log, staff_events
+from seatmap.ledger import staff_events
 from seatmap.ledger.staff_events import StaffEvent
 from seatmap.model import SEATS_MAX, Status
+from seatmap.protocol import END
 from seatmap.web.admin_event import Id, who
-from seatmap.web.admin_events import Nothing, event_number
+from seatmap.web.admin_events import event_number, record
 from seatmap.web.api import Counts, SeatsView
-from seatmap.web.endpoint import Access, Call, Endpoint, Handle, json
+from seatmap.web.endpoint import Access, Call, Endpoint, Handle, Nothing, json
 from seatmap.web.listing import seats_as_json
 from seatmap.web.room import Facts, read_facts
 from seatmap.web.rooms import Rooms
@@ -79,7 +80,7 @@ class Released(Struct, frozen=True):
 class Message(Struct, frozen=True, forbid_unknown_fields=True):
     """What everybody who looks at the event should read; empty takes it away."""
 
-    text: Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+    text: Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*" + END)]
 
 
 class SeatDesk:
@@ -218,13 +219,13 @@ class SeatDesk:
         event_id = event_number(call)
         details = {"seconds": call.body.seconds}
         async with staff_events.changing(self._stores.pool, event_id, "extend_holds") as (conn, _):
-            await self._record(conn, call, "extend_holds", event_id, details)
+            await record(conn, call, "extend_holds", event_id, details)
         return Extended(await prolong_holds(self._stores, event_id, call.body.seconds * 1000))
 
     async def release_hold(self, call: Call) -> Released:
         event_id, seat = event_number(call), call.body.seat
         async with staff_events.changing(self._stores.pool, event_id, "release_hold") as (conn, _):
-            await self._record(conn, call, "release_hold", event_id, {"seat": seat})
+            await record(conn, call, "release_hold", event_id, {"seat": seat})
         try:
             answer = await self._stores.desk.decide(event_id, Evict(seat))
         except Refused as refusal:
@@ -237,15 +238,10 @@ class SeatDesk:
         event_id, text = event_number(call), call.body.text
         async with staff_events.changing(self._stores.pool, event_id, "message") as (conn, _):
             await staff_events.change(conn, event_id, {"message": text})
-            await self._record(conn, call, "message", event_id, {"text": text})
+            await record(conn, call, "message", event_id, {"text": text})
         await announce(self._stores, (await staff_events.get(self._stores.pool, event_id)).shown)
         self._rooms.look_again(event_id)
         return Nothing()
-
-    async def _record(self, conn: Any, call: Call, verb: str, event_id: int, details: dict[str, Any]) -> None:
-        await audit_log.record(
-            conn, user_id=who(call), verb=verb, object="event", event_id=event_id, details=details
-        )
 
 
 def _as_kept(facts: Facts) -> bytearray:

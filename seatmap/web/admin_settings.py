@@ -5,11 +5,8 @@ from typing import get_args, get_type_hints
 from msgspec import Meta, Struct
 from msgspec.structs import fields
 
-from seatmap.config import Settings
+from seatmap.config import Settings, is_secret
 from seatmap.web.endpoint import Access, Call, Endpoint
-
-# Addresses of servers carry passwords.
-SECRET_WORDS = ("secret", "url", "password", "token", "key")
 
 
 class Setting(Struct, frozen=True, kw_only=True):
@@ -52,7 +49,7 @@ class SettingsInForce:
         for field in fields(Settings):
             value = getattr(self._settings, field.name)
             shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            if field.name != "public_url" and any(word in field.name for word in SECRET_WORDS):
+            if is_secret(field.encode_name):
                 shown = "set" if value else ""
             meta = [extra for extra in get_args(hints[field.name]) if isinstance(extra, Meta)]
             sentence = next((extra.description for extra in meta if extra.description), "")

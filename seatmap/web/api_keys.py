@@ -9,9 +9,9 @@ from seatmap.errors import Refused
 from seatmap.ledger import api_keys
 from seatmap.ledger.api_keys import PREFIX, ApiKey
 from seatmap.ledger.pool import Pool
-from seatmap.model import User
+from seatmap.model import Role, User
 from seatmap.protocol import Name
-from seatmap.web.endpoint import Access, Call, Endpoint, Identify
+from seatmap.web.endpoint import Access, Call, Endpoint, Identify, Nothing
 
 SECRET_LENGTH_MAX = 200
 
@@ -36,8 +36,7 @@ class ApiKeyList(Struct, frozen=True):
     api_keys: list[ApiKey]
 
 
-class Empty(Struct, frozen=True):
-    """Nothing more to say."""
+SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
 class ApiKeys:
@@ -56,6 +55,8 @@ class ApiKeys:
         user = await api_keys.user_of(self._pool, secret) if len(secret) <= SECRET_LENGTH_MAX else None
         if user is None:
             raise Refused("sign_in_required", "This API key is not known, or it was revoked.")
+        if user.role <= Role.viewer and request.scope.get("method", "GET") not in SAFE_METHODS:
+            raise Refused("forbidden", "This API key may read, and change nothing.")
         return user
 
     def endpoints(self) -> list[Endpoint]:
@@ -90,7 +91,7 @@ class ApiKeys:
                 access=Access.admin,
                 tag="integrators",
                 summary="Revoke an API key at once",
-                answer=Empty,
+                answer=Nothing,
                 refuses=("not_found",),
             ),
         ]
@@ -104,7 +105,7 @@ class ApiKeys:
         secret, key = await api_keys.create(self._pool, call.body.name, scopes, call.caller.user)
         return CreatedApiKey(secret, key)
 
-    async def revoke(self, call: Call) -> Empty:
+    async def revoke(self, call: Call) -> Nothing:
         assert call.caller.user is not None, "the gate lets nobody else in"
         await api_keys.revoke(self._pool, call.number("key_id", "not_found"), call.caller.user)
-        return Empty()
+        return Nothing()

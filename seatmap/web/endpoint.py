@@ -46,6 +46,10 @@ NEEDED = {
 }
 
 
+class Nothing(Struct, frozen=True):
+    """An answer that says no more than that it was done."""
+
+
 class Caller(Struct, frozen=True):
     """Who calls: a visitor, where known, and the account that they are signed in to, if any."""
 

@@ -68,11 +68,11 @@ class Repeats:
 
 
 async def _settled(execute: Execute) -> Response:
-    """An answer that stays true: a refusal is one; that a store is away is none."""
+    """An answer that stays true: a refusal is one; that a store is away, or a password is asked for, is none."""
     try:
         return await execute()
     except SeatmapError as error:
-        if error.temporary:
+        if error.temporary or error.code == "password_needed":
             raise
         return problem_response(error)
 

@@ -9,7 +9,7 @@ from seatmap.ledger.jobs import Shown
 from seatmap.ledger.mails import SEND_MAIL
 from seatmap.ledger.pool import Pool, connection
 from seatmap.web.admin_event import who
-from seatmap.web.endpoint import Access, Call, Endpoint
+from seatmap.web.endpoint import Access, Call, Endpoint, Nothing
 
 
 class JobsQuery(Struct, frozen=True):
@@ -26,10 +26,6 @@ class JobList(Struct, frozen=True):
 
     jobs: list[Shown]
     next: str | None
-
-
-class Queued(Struct, frozen=True):
-    """Nothing more to say."""
 
 
 class QueuedAll(Struct, frozen=True):
@@ -64,7 +60,7 @@ class Jobs:
                 access=Access.admin,
                 tag="jobs",
                 summary="Try a job again that failed for good",
-                answer=Queued,
+                answer=Nothing,
                 refuses=("job_not_found", "job_not_failed"),
             ),
             Endpoint(
@@ -90,12 +86,12 @@ class Jobs:
         shown = found[: query.limit]
         return JobList(shown, str(shown[-1].id) if found != shown else None)
 
-    async def retry(self, call: Call) -> Queued:
+    async def retry(self, call: Call) -> Nothing:
         job_id = call.number("job_id", "job_not_found")
         async with connection(self._pool) as conn, conn.transaction():
             await jobs.retry(conn, job_id)
             await _record(conn, call, {"id": job_id})
-        return Queued()
+        return Nothing()
 
     async def retry_all(self, call: Call) -> QueuedAll:
         async with connection(self._pool) as conn, conn.transaction():

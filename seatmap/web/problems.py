@@ -101,7 +101,7 @@ async def problems_page(request: Request) -> HTMLResponse:
         '<img src="/static/img/icon.svg" alt="" width="40" height="40">Seatmap</a></header>'
         '<main class="docs-page is-single"><div class="docs-body"><h1>Problems</h1>'
         "<p>Every refusal has a stable code. <code>temporary: true</code> (codes <code>unavailable</code> and "
-        '<code>recovering</code>, status 503, and what came too fast, status 429) means that asking again may help. '
+        "<code>recovering</code>, status 503, and what came too fast, status 429) means that asking again may help. "
         '<a href="/api/docs">The API</a></p>'
         '<section class="card docs-call"><table class="docs-fields"><thead><tr><th scope="col">Code</th>'
         '<th scope="col">Status</th><th scope="col">Title</th><th scope="col">Meaning</th></tr></thead>'

@@ -10,6 +10,7 @@ from seatmap.errors import Refused
 from seatmap.ledger import day_sales
 from seatmap.ledger.day_sales import DaySales
 from seatmap.ledger.pool import Pool
+from seatmap.protocol import END
 from seatmap.web.endpoint import Access, Call, Endpoint
 
 
@@ -17,7 +18,7 @@ class SalesQuery(Struct, frozen=True):
     """Which day, on the clocks of which time zone (Europe/Berlin), and which event; 0: all."""
 
     day: date
-    timezone: Annotated[str, Meta(max_length=64, pattern="^[A-Za-z0-9_+/-]+$")] = "UTC"
+    timezone: Annotated[str, Meta(max_length=64, pattern="^[A-Za-z0-9_+/-]+" + END)] = "UTC"
     event: Annotated[int, Meta(ge=0, le=(1 << 53) - 1)] = 0
 
 

@@ -106,4 +106,8 @@ def _post(url: str, message: EmailMessage) -> None:
 def _deliver(server: smtplib.SMTP, name: str | None, password: str | None, message: EmailMessage) -> None:
     if name:
         server.login(unquote(name), unquote(password or ""))
-    server.send_message(message)
+    server.ehlo_or_helo_if_needed()  # after STARTTLS nothing is known of what the server can do
+    try:
+        server.send_message(message)
+    except smtplib.SMTPNotSupportedError as error:
+        raise RuntimeError(f"The mail server knows no addresses like {message['To']}: {error}") from error

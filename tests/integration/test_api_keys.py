@@ -56,6 +56,16 @@ async def test_a_scope_gives_its_role_and_no_more(site: Site, admin: Visitor) ->
     assert (await with_key(site, new["key"], PATH))["api_keys"][0]["last_used_at"] is not None
 
 
+async def test_a_key_that_reads_changes_nothing_of_its_makers(site: Site, admin: Visitor) -> None:
+    reads, sells = [(await made(admin, scope))["key"] for scope in ("read", "sell")]
+    for path in ("/api/account/sign-out-everywhere", "/api/events/1/cancel"):
+        with pytest.raises(Refusal, match="forbidden") as refused:
+            result(await site.visitor().http.post(path, json={}, headers=bearer(reads)))
+        assert "may read" in refused.value.problem["detail"]
+    result(await site.visitor().http.post("/api/account/sign-out-everywhere", headers=bearer(sells)))
+    assert (await with_key(site, reads, "/api/account/me"))["user"]["role"] == "viewer"
+
+
 async def test_a_revoked_key_ends_at_once(site: Site, admin: Visitor) -> None:
     new = await made(admin, "admin")
     await with_key(site, new["key"], PATH)

@@ -104,6 +104,18 @@ async def test_a_mail_that_is_not_taken_is_tried_again(pool: asyncpg.Pool, setti
         assert len(box.mails) == 1
 
 
+async def test_a_mail_to_an_address_that_the_server_cannot_write_to_is_given_up(
+    pool: asyncpg.Pool, settings: Settings
+) -> None:
+    """It would never be taken, and many of them would keep everybody else's mails waiting."""
+    async with postbox() as box:
+        send = mail.sender(replace(settings, smtp_url=f"smtp://127.0.0.1:{box.port}"))
+        with pytest.raises(RuntimeError, match="knows no addresses like ada@höfe"):
+            await send(pool, 7, msgspec.json.encode(Mail("ada@höfe.de", "Hello", "Text\n")))
+        await send(pool, 8, msgspec.json.encode(MAIL))
+        assert len(box.mails) == 1
+
+
 async def test_no_mail_leaves_this_machine_unencrypted(pool: asyncpg.Pool, settings: Settings) -> None:
     async with postbox("127.0.0.2") as box:  # by its name, it could be anywhere
         send = mail.sender(replace(settings, smtp_url=f"smtp://ada:secret@127.0.0.2:{box.port}"))

@@ -43,7 +43,6 @@ def test_each_kind_of_value_is_read() -> None:
         ("SEATMAP_GRACE_MS", "-1"),
         ("SEATMAP_LOG_LEVEL", "loud"),
         ("SEATMAP_PUBLIC_URL", "https://seats.example/path"),
-        ("SEATMAP_SMTP_URL", "mail.example:25"),
         ("SEATMAP_MAIL_FROM", "Seats <a@b.c>\r\nBcc: all@example.org"),
         ("SEATMAP_SESSION_SECONDS", "0"),
     ],
@@ -53,6 +52,12 @@ def test_a_bad_value_names_its_variable_and_itself(name: str, value: str) -> Non
         load({name: value})
     assert caught.value.extra == {"setting": name}
     assert caught.value.detail.startswith(f"{name}={value!r} cannot be used: ")
+
+
+def test_a_bad_address_of_a_server_is_not_shown_with_its_password() -> None:
+    with pytest.raises(SettingInvalid, match="SEATMAP_SMTP_URL='…' cannot be used: ") as caught:
+        load({"SEATMAP_SMTP_URL": "smtp//seats:secret@mail.example"})
+    assert "secret" not in str(caught.value)
 
 
 def test_a_misspelt_variable_warns() -> None:
