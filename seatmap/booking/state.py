@@ -80,9 +80,11 @@ class State:
         """(undecided orders, age of the oldest in ms), whatever state the event is in."""
         async with self._redis.connection() as connection:
             pending = keys(event_id).pending
+            replies = []
             for words in (["ZCARD", pending], ["ZRANGE", pending, 0, 0, "WITHSCORES"], ["TIME"]):
                 await connection.send_command(*words)
-            count, oldest, (seconds, micros) = [await connection.read_response() for _ in range(3)]
+                replies.append(await connection.read_response())  # one at a time: an error leaves none unread
+        count, oldest, (seconds, micros) = replies
         if int(count) < 2:  # the sentinel
             return 0, 0
         return int(count) - 1, max(0, int(seconds) * 1000 + int(micros) // 1000 - int(float(oldest[1])))

@@ -1,12 +1,13 @@
 """The job that cancels the orders of a cancelled event and owes back what was paid for them."""
 
 import logging
+from contextlib import suppress
 
 import msgspec
 
 from seatmap.checkout.rebuild import rebuild
 from seatmap.checkout.stores import Stores
-from seatmap.errors import Unavailable
+from seatmap.errors import Refused, Unavailable
 from seatmap.failpoints import failpoint
 from seatmap.ledger import jobs, orders
 from seatmap.ledger.jobs import Handler
@@ -37,7 +38,8 @@ def canceller(stores: Stores) -> Handler:
                 await jobs.advance(conn, job_id, min(done, total), total)
         # Its epoch was raised when it was cancelled: Redis follows, without anybody's seats.
         await failpoint("cancel_event.before_rebuild")
-        await rebuild(stores, event_id)
+        with suppress(Refused):  # of an event that was deleted meanwhile, which has no seats in Redis
+            await rebuild(stores, event_id)
         await failpoint("cancel_event.after_rebuild")
         log.info("event %s is cancelled, with %d orders", event_id, done)
 

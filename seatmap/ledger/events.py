@@ -1,7 +1,6 @@
 """Events: what is sold, its status, its epoch, and which seats are gone."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +10,8 @@ from msgspec import Struct
 
 from seatmap.errors import Refused
 from seatmap.ledger import jobs, plans
-from seatmap.ledger.pool import ACQUIRE_S, AWAY, connection, translated
+from seatmap.ledger.advisory import locked
+from seatmap.ledger.pool import connection
 from seatmap.ledger.tasks import CANCEL_ORDERS, CancelOrders
 from seatmap.model import Category, Event
 
@@ -240,27 +240,9 @@ async def occupied(pool: asyncpg.Pool, event_id: int) -> Occupied:
     )
 
 
-@asynccontextmanager
-async def try_lock(pool: asyncpg.Pool, event_id: int) -> AsyncIterator[bool]:
+def try_lock(pool: asyncpg.Pool, event_id: int) -> AbstractAsyncContextManager[bool]:
     """Whether the caller is the one rebuilder of the event, for as long as the block lasts.
 
-    Spares work only: two rebuilders are safe, since the higher epoch wins. Takes a connection of its own.
+    Spares work only: two rebuilders are safe, since the higher epoch wins.
     """
-    # Only our own two statements are translated: an error of the block is the block's.
-    with translated():
-        conn = await pool.acquire(timeout=ACQUIRE_S)
-    try:
-        with translated():
-            mine = bool(await conn.fetchval("SELECT pg_try_advisory_lock($1)", _LOCKS + event_id))
-        try:
-            yield mine
-        finally:
-            if mine:
-                try:
-                    await conn.fetchval("SELECT pg_advisory_unlock($1)", _LOCKS + event_id)
-                except AWAY:  # a lock ends with its connection, which may have ended already
-                    with suppress(asyncpg.InterfaceError):
-                        conn.terminate()
-    finally:
-        with translated():
-            await pool.release(conn, timeout=ACQUIRE_S)
+    return locked(pool, _LOCKS + event_id, wait=False)

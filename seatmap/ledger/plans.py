@@ -45,10 +45,12 @@ async def save(conn: Any, name: str, body: bytes, seat_count: int, *, of_event: 
     )
 
 
-async def body(pool: asyncpg.Pool, plan_id: int) -> bytes:
-    """What was saved. Refuses with not_found."""
+async def body(pool: asyncpg.Pool, plan_id: int, *, for_new: bool = False) -> bytes:
+    """What was saved. Refuses with not_found; `for_new`, also where it was merged for one event alone."""
     async with connection(pool) as conn:
-        text = await conn.fetchval("SELECT body FROM plans WHERE id = $1", plan_id)
+        text = await conn.fetchval(
+            "SELECT body FROM plans WHERE id = $1 AND (NOT $2 OR of_event IS NULL)", plan_id, for_new
+        )
     if text is None:
         raise Refused("not_found", f"There is no plan {plan_id}.")
     return str(text).encode()

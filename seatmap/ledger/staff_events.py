@@ -1,7 +1,7 @@
 """Events as staff see them: drafts and deleted ones too, with what was last done in the background."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from seatmap.errors import Refused
 from seatmap.ledger import events
+from seatmap.ledger.advisory import locked
 from seatmap.ledger.event_states import State, check, state_of
-from seatmap.ledger.pool import ACQUIRE_S, AWAY, connection, translated
+from seatmap.ledger.pool import connection
 from seatmap.model import Event
 
 DELETED = "deleted"  # in place of the status that it will have again when it is restored
@@ -24,6 +25,7 @@ class JobState(Struct, frozen=True, kw_only=True):
     """How far the event's last background job is."""
 
     id: int
+    kind: str
     state: str
     done: int
     total: int
@@ -50,10 +52,11 @@ class StaffEvent(Struct, frozen=True, kw_only=True):
 
 
 _SELECT = f"""
-    SELECT found.*, j.id AS job_id, j.state AS job_state, j.done AS job_done, j.total AS job_total
+    SELECT found.*, j.id AS job_id, j.kind AS job_kind, j.state AS job_state, j.done AS job_done,
+        j.total AS job_total
     FROM ({events.SELECT}) found
     LEFT JOIN LATERAL (
-        SELECT id, state, done, total FROM jobs WHERE event_id = found.id ORDER BY id DESC LIMIT 1
+        SELECT id, kind, state, done, total FROM jobs WHERE event_id = found.id ORDER BY id DESC LIMIT 1
     ) j ON true
 """
 
@@ -61,7 +64,13 @@ _SELECT = f"""
 def _of_row(row: Any) -> StaffEvent:
     job = None
     if row["job_id"] is not None:
-        job = JobState(id=row["job_id"], state=row["job_state"], done=row["job_done"], total=row["job_total"])
+        job = JobState(
+            id=row["job_id"],
+            kind=row["job_kind"],
+            state=row["job_state"],
+            done=row["job_done"],
+            total=row["job_total"],
+        )
     return StaffEvent(
         event=events.of_row(row),
         deleted=row["deleted_at"] is not None,
@@ -208,20 +217,6 @@ async def copy(conn: Any, event_id: int, name: str) -> int:
     return int(new)
 
 
-@asynccontextmanager
-async def alone(pool: asyncpg.Pool, event_id: int) -> AsyncIterator[None]:
-    """One edit of an event's seats at a time: each goes through both stores. Takes a connection of its own."""
-    with translated():
-        conn = await pool.acquire(timeout=ACQUIRE_S)
-    try:
-        with translated():
-            await conn.execute("SELECT pg_advisory_lock($1)", _EDITS + event_id)
-        try:
-            yield
-        finally:
-            try:
-                await conn.execute("SELECT pg_advisory_unlock($1)", _EDITS + event_id)
-            except AWAY:
-                conn.terminate()  # a lock ends with its connection
-    finally:
-        await pool.release(conn, timeout=ACQUIRE_S)
+def alone(pool: asyncpg.Pool, event_id: int) -> AbstractAsyncContextManager[bool]:
+    """One edit of an event's seats at a time: each goes through both stores."""
+    return locked(pool, _EDITS + event_id, wait=True)

@@ -121,7 +121,8 @@ async def wanted_plan(
     if (body.plan_id is None) == (body.grid is None):
         raise Refused("invalid", "plan_id or grid should be given, and not both.")
     if body.plan_id is not None:
-        return await asyncio.to_thread(restore, await plans.body(pool, body.plan_id)), body.plan_id
+        stored = await plans.body(pool, body.plan_id, for_new=True)
+        return await asyncio.to_thread(restore, stored), body.plan_id
     assert body.grid is not None
     return await asyncio.to_thread(
         grid,

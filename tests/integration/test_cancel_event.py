@@ -13,6 +13,7 @@ from seatmap.checkout.cancel_event import canceller
 from seatmap.checkout.reconcile import differences
 from seatmap.config import Settings
 from seatmap.ledger import events
+from seatmap.ledger.jobs import count_by_state as jobs_by_state
 from seatmap.ledger.tasks import CANCEL_ORDERS
 from seatmap.worker import jobs
 from seatmap.worker.run import Worker
@@ -55,6 +56,16 @@ async def test_orders_of_every_kind(till: Till) -> None:
     assert (await till.say(pending, "captured")).result == "refund"
     await till.balanced()
     await till.agree()
+
+
+async def test_an_event_that_is_deleted_before_its_orders_are_cancelled(till: Till) -> None:
+    """What is left of it in Redis ends with the job."""
+    await till.order("ann", 2, method="free")
+    await events.cancel(till.pool, till.shop.event_id)
+    await till.shop.sql("UPDATE events SET deleted_at = now()")
+    await work(till)
+    assert await jobs_by_state(till.pool) == {"queued": 0, "running": 0, "done": 1, "failed": 0}
+    assert await till.shop.bookings() == {}
 
 
 async def test_redis_that_goes_back_in_time_after_it_follows(till: Till) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from admin_world import Office, open_office
+from admin_world import NEW, Office, open_office
 from msgspec.structs import replace
 from site_clients import Page, Refusal, order, until
 
@@ -61,6 +61,16 @@ async def test_a_draft_gets_any_plan(office: Office) -> None:
     await office.post(event_id, "publish")
     await sell(await office.site.page(event_id), 11)
     assert (await office.log(event_id))[:3] == ["create", "change_plan", "publish"]
+
+
+async def test_a_plan_that_was_merged_for_one_event_is_no_other_events(office: Office) -> None:
+    event_id = await office.published()
+    await sell(await office.site.page(event_id), 1)
+    await office.post(event_id, "plan", grid(2, 6))
+    [[merged]] = await office.sql("SELECT id FROM plans WHERE of_event = $1", event_id)
+    new = {name: value for name, value in NEW.items() if name != "grid"}
+    assert await office.code("POST", "/events", {**new, "plan_id": merged}) == "not_found"
+    assert await office.code("POST", f"/events/{event_id}/plan", {"plan_id": merged}) == "not_found"
 
 
 async def test_seats_that_somebody_has_are_kept_and_named(office: Office) -> None:
