@@ -85,6 +85,9 @@ async def test_keys_passwords_and_cash(product: Product, windows: Windows) -> No
     await expect(page.locator("tbody .state:visible")).to_have_text(["Revoked"])
 
     order_id = await cancelled_at_the_door(product, secret)
+    async with page.expect_request(re.compile(r"/api/admin/orders\?")) as first:
+        await page.goto(f"{product.url}/admin/orders?event=1")
+    assert "event=1&" in (await first.value).url
     await page.goto(f"{product.url}/admin/orders?stuck=1")
     await expect(page.locator("tbody")).to_contain_text("to be handed out")
     await page.goto(f"{product.url}/admin/orders/{order_id}")

@@ -18,7 +18,7 @@ from seatmap.checkout.resolve import resolve
 from seatmap.config import Settings
 from seatmap.errors import Unavailable
 from seatmap.ledger import events, payments
-from seatmap.ledger.payments import Message, Payment
+from seatmap.ledger.payments import Payment
 from seatmap.model import Status
 
 
@@ -176,24 +176,6 @@ async def test_another_sum_confirms_nothing_and_is_shown(till: Till, wrong: dict
     assert (await till.say(payment, "captured", **wrong)).result == "stuck"
     assert await till.state(payment.id) == ("stuck", "pending", "unpaid")
     await till.expire(order.order_id)
-    assert await till.state(payment.id) == ("stuck", "cancelled", "unpaid")
-    await till.agree()
-
-
-async def test_another_sum_of_which_only_the_ended_session_tells(
-    till: Till, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The order ends with its time, and is not asked about for ever."""
-
-    async def paid_otherwise(payment: Payment) -> Message:
-        return Message(
-            id="late", session=payment.session, outcome="captured", amount=777, currency=payment.currency
-        )
-
-    order = await till.order("ann", 3)
-    payment = await till.payment(order)
-    monkeypatch.setattr(till.card, "end", paid_otherwise)
-    assert await till.expire(order.order_id) == 1
     assert await till.state(payment.id) == ("stuck", "cancelled", "unpaid")
     await till.agree()
 

@@ -61,3 +61,21 @@ async def test_a_provider_that_does_not_answer_is_asked_again(till: Till) -> Non
     assert await till.cashier.end_sessions() == 1
     assert (await till.state(payment.id))[0] == "refund_due"
     await till.balanced()
+
+
+async def test_another_sum_of_which_only_the_ended_session_tells(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order ends with its time, and is not asked about for ever."""
+
+    async def paid_otherwise(payment: Payment) -> Message:
+        return Message(
+            id="late", session=payment.session, outcome="captured", amount=777, currency=payment.currency
+        )
+
+    order = await till.order("ann", 3)
+    payment = await till.payment(order)
+    monkeypatch.setattr(till.card, "end", paid_otherwise)
+    assert await till.expire(order.order_id) == 1
+    assert await till.state(payment.id) == ("stuck", "cancelled", "unpaid")
+    await till.agree()

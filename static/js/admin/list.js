@@ -16,7 +16,7 @@ export const listPanel = ({ entered, path, key, describe, pollMs = 0 }) => ({
   asked: 0,
 
   async init() {
-    this.entered?.(await entered)
+    await this.entered?.(await entered)
     this.readAddress()
     await this.load()
     if (pollMs) setInterval(() => document.hidden || this.refresh(), pollMs)

@@ -20,11 +20,11 @@ Alpine.data("orders", () => ({
   events: [],
   payments: PAYMENTS.map((value) => ({ value, text: paymentWord(value) })),
 
-  // The filters are read from the address once there is an option to choose.
+  // The first question waits for the options: what the address asks for may be one of them.
   async entered() {
     const found = await request("/api/admin/events?limit=200").catch(() => ({ events: [] }))
     this.events = found.events.map(({ id, name }) => ({ id, name }))
-    this.$nextTick(() => this.readAddress())
+    await this.$nextTick()
   },
 }))
 Alpine.data("toasts", toasts)
