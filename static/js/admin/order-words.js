@@ -38,22 +38,22 @@ export function describe(order) {
     stuck: order.stuck,
     stuckText: stuckText(order),
     toPayOut: order.to_pay_out ? amount(order.to_pay_out) : "",
-    payments: (order.payments ?? []).flatMap(paymentRows),
+    payments: (order.payments ?? []).flatMap((payment) => paymentRows(payment, total)),
     history: (order.history ?? []).map((entry, index) => ({
       index, at: eventDate(entry.at), who: entry.who || "Seatmap itself", what: spoken(entry.what), details: detailsText(withLabels(entry.details, order)),
     })),
   }
 }
 
-// A payment, and under it what goes back of it.
-function paymentRows(payment) {
+// A payment, and under it what goes back of it. At the door `due` is what will be taken.
+function paymentRows(payment, due) {
   const amount = (minor) => money(minor, payment.currency)
   const rows = [{
     key: `payment ${payment.id}`,
     look: "",
     what: PAYMENTS[payment.provider] ?? spoken(payment.provider),
     status: payment.received === null || payment.refunds.length ? spoken(payment.status) : `Stuck: ${money(payment.received, payment.received_currency)} came`,
-    amount: amount(payment.amount),
+    amount: amount(payment.provider === "door" && payment.status === "created" ? due : payment.amount),
     at: eventDate(payment.updated_at),
   }]
   return rows.concat(payment.refunds.map((refund) => ({

@@ -16,6 +16,9 @@ test("what is to be taken at the door is the price of the seats that are left", 
   assert.equal(describe(atTheDoor()).total, "€40")
   const shown = describe(atTheDoor({ seats: [booking(1, "cancelled"), booking(2, "confirmed")] }))
   assert.deepEqual([shown.total, shown.canMarkPaid], ["€20", true])
+  const payment = { id: 1, provider: "door", status: "created", amount: 4000, currency: "EUR", received: null, refunds: [], updated_at: "2030-05-01T17:30:00Z" }
+  const amounts = (more) => describe(atTheDoor({ seats: [booking(2, "confirmed")], payments: [{ ...payment, ...more }] })).payments.map(({ amount }) => amount)
+  assert.deepEqual([amounts({}), amounts({ status: "captured" })], [["€20"], ["€40"]])
 })
 
 test("where nothing is due, nothing is marked as paid", () => {
