@@ -28,6 +28,7 @@ STUCK = """
 SUSPECTS = """
     SELECT order_id FROM payments WHERE status IN ('stuck', 'authorized') OR reseat_order_id IS NOT NULL
     UNION SELECT p.order_id FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE r.status <> 'done'
+        AND (r.status IN ('failed', 'by_hand') OR r.created_at < now() - interval '10 minutes')
     UNION SELECT id FROM orders WHERE status = 'pending' AND pay_by < now() - interval '10 minutes'
 """
 # What the box office still has to hand out for the order `o`.

@@ -224,7 +224,7 @@ def codes(endpoint: Endpoint) -> list[str]:
     found = [*endpoint.refuses, "sign_in_required", "too_many_requests"]
     found += [code for name, code in _OF_PARAMETER.items() if f"{{{name}}}" in endpoint.path]
     if endpoint.method != "GET":
-        found.append("wrong_origin")
+        found += ["wrong_origin", "forbidden"]  # of another site, or by a key that may only read
     if endpoint.access > Access.account:
         found.append("forbidden")
     if endpoint.critical:

@@ -38,6 +38,7 @@ export class SeatStore {
     this.position = position
     this.base.set(statuses)
     this.#recount()
+    for (const seat of this.owned) this.#forgetFree(seat)
     for (let seat = 0; seat < this.view.length; seat++) this.view[seat] = this.base[seat]
     for (const seat of [...this.owned, ...this.mine, ...this.#overlay]) this.#refresh(seat)
     this.#emit(null)
@@ -52,7 +53,7 @@ export class SeatStore {
       if (seat >= this.base.length) continue
       this.#count(seat, -1)
       this.base[seat] = entry & 3
-      if (this.base[seat] === AVAILABLE) this.owned.delete(seat) // whoever buys it next, it is theirs
+      this.#forgetFree(seat)
       this.#count(seat, 1)
       if (this.#refresh(seat)) changed.push(seat)
     }
@@ -84,6 +85,11 @@ export class SeatStore {
 
   get left() {
     return this.counts[AVAILABLE]
+  }
+
+  // Whoever buys it next, it is theirs.
+  #forgetFree(seat) {
+    if (this.base[seat] === AVAILABLE) this.owned.delete(seat)
   }
 
   #refreshAll(before, after) {

@@ -279,7 +279,7 @@ function pill(name, { ok, ms }) {
 function stuckPill(stuck) {
   return {
     name: "payments",
-    text: stuck ? `${plural(stuck, "payment")} stuck` : "No payment stuck",
+    text: stuck ? `${plural(stuck, "order")} with stuck money` : "No money stuck",
     look: `state is-${stuck ? "bad" : "open"}`,
     address: stuck ? `/admin/orders?event=${eventId}&stuck=1` : null,
   }

@@ -56,6 +56,10 @@ test("a seat of a cancelled order is not mine any more", () => {
   assert.equal(store.view[4], AVAILABLE)
   store.takeEntries({ epoch: 1, version: 3 }, entries(4, BOOKED))
   assert.equal(store.view[4], BOOKED)
+  store.setOwned([4])
+  store.takeSnapshot({ epoch: 1, version: 4 }, new Uint8Array(10))
+  store.takeEntries({ epoch: 1, version: 5 }, entries(4, BOOKED))
+  assert.equal(store.view[4], BOOKED, "the same of what a whole map says")
 })
 
 test("counts follow every change", () => {
