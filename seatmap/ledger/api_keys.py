@@ -77,8 +77,11 @@ async def revoke(pool: asyncpg.Pool, key_id: int, by: User) -> None:
             )
 
 
-async def user_of(pool: asyncpg.Pool, secret: str) -> User | None:
-    """In whose name a key acts, with the lesser of its role and theirs; None for a key that is none."""
+async def user_of(pool: asyncpg.Pool, secret: str) -> tuple[User, bool] | None:
+    """In whose name a key acts, with the lesser of its role and theirs, and whether it only reads.
+
+    None for a key that is none.
+    """
     async with connection(pool) as conn:
         row = await conn.fetchrow(
             """
@@ -94,13 +97,14 @@ async def user_of(pool: asyncpg.Pool, secret: str) -> User | None:
         if row["rested"]:
             await conn.execute("UPDATE api_keys SET last_used_at = now() WHERE id = $1", row["key_id"])
     granted = max(SCOPES[scope] for scope in row["scopes"])
-    return User(
+    user = User(
         id=row["id"],
         email=row["email"],
         name=row["name"],
         role=min(granted, Role[row["role"]]),
         verified=row["verified"],
     )
+    return user, granted == SCOPES["read"]
 
 
 def _hash(secret: str) -> bytes:

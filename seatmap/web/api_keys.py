@@ -9,7 +9,7 @@ from seatmap.errors import Refused
 from seatmap.ledger import api_keys
 from seatmap.ledger.api_keys import PREFIX, ApiKey
 from seatmap.ledger.pool import Pool
-from seatmap.model import Role, User
+from seatmap.model import User
 from seatmap.protocol import Name
 from seatmap.web.endpoint import Access, Call, Endpoint, Identify, Nothing
 
@@ -52,10 +52,11 @@ class ApiKeys:
         secret = secret.strip()
         if scheme.lower() != "bearer" or not secret.startswith(PREFIX):
             return await self._otherwise(request)
-        user = await api_keys.user_of(self._pool, secret) if len(secret) <= SECRET_LENGTH_MAX else None
-        if user is None:
+        found = await api_keys.user_of(self._pool, secret) if len(secret) <= SECRET_LENGTH_MAX else None
+        if found is None:
             raise Refused("sign_in_required", "This API key is not known, or it was revoked.")
-        if user.role <= Role.viewer and request.scope.get("method", "GET") not in SAFE_METHODS:
+        user, only_reads = found
+        if only_reads and request.scope.get("method", "GET") not in SAFE_METHODS:
             raise Refused("forbidden", "This API key may read, and change nothing.")
         return user
 
