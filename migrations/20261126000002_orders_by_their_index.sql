@@ -9,12 +9,9 @@ ALTER FUNCTION settle_payment SET enable_bitmapscan = off;
 ALTER FUNCTION reseat_order SET enable_bitmapscan = off;
 ALTER FUNCTION retry_payment SET enable_bitmapscan = off;
 ALTER FUNCTION pay_out_refunds SET enable_bitmapscan = off;
-ALTER FUNCTION owe_letters_of_changed_orders SET enable_seqscan = off;
-ALTER FUNCTION owe_letters_of_changed_orders SET enable_bitmapscan = off;
 
 -- migrate:down
 
-ALTER FUNCTION owe_letters_of_changed_orders RESET ALL;
 ALTER FUNCTION pay_out_refunds RESET enable_bitmapscan;
 ALTER FUNCTION retry_payment RESET enable_bitmapscan;
 ALTER FUNCTION reseat_order RESET enable_bitmapscan;
