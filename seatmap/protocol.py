@@ -175,9 +175,8 @@ class MineState(Struct, frozen=True, kw_only=True, tag="mine", tag_field="type")
     extendable: bool = False
     checkout: str = ""
     checkout_seats: Seats = ()
-    reason: str = (
-        ""  # why it changed without my asking: expired, lost, released, paid, payment_failed or empty
-    )
+    # Why it changed without my asking: expired, lost, released, paid, payment_failed; else empty.
+    reason: str = ""
 
 
 class Hello(Struct, frozen=True, kw_only=True, tag="hello", tag_field="type"):

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
+from seatmap.ledger.orders import IN_ORDER
 from seatmap.ledger.pool import connection
 
 ROWS_AT_ONCE = 1000
@@ -48,15 +49,14 @@ ORDERS = Export(
     ),
     1,
     ("00000000-0000-0000-0000-000000000000",),
-    """
+    f"""
     SELECT o.id, o.event_id, e.name, o.status, o.payment_status, o.payment_method, o.name, o.email,
         b.seat_count, b.labels, o.total, o.currency, o.created_at, o.cancelled_at
     FROM orders o JOIN events e ON e.id = o.event_id
     CROSS JOIN LATERAL (
         SELECT count(*) AS seat_count, string_agg(s.label, '; ' ORDER BY s.index) AS labels
         FROM bookings b JOIN seats s ON s.event_id = b.event_id AND s.index = b.seat
-        WHERE b.order_id = o.id AND (b.status <> 'cancelled' OR o.status = 'cancelled'
-            AND b.seq_off = (SELECT max(k.seq_off) FROM bookings k WHERE k.order_id = o.id))
+        WHERE b.order_id = o.id AND {IN_ORDER}
     ) b
     WHERE o.id > $3::uuid AND ($1::bigint = 0 OR o.event_id = $1) AND o.deleted_at IS NULL
     ORDER BY o.id LIMIT $2

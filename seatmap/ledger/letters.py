@@ -9,6 +9,7 @@ import asyncpg
 from msgspec import Struct
 
 from seatmap.ledger.mails import SEND_MAIL
+from seatmap.ledger.orders import IN_ORDER
 from seatmap.ledger.pool import connection
 
 
@@ -74,7 +75,7 @@ async def take(conn: Any, limit: int) -> list[Due]:
 async def matters(conn: Any, ids: Collection[UUID]) -> dict[UUID, Matter]:
     """What there is to say of orders, by their ids."""
     rows = await conn.fetch(
-        """
+        f"""
         SELECT o.id AS order_id, o.name, o.email, o.status, o.cancel_reason, o.payment_status, o.currency,
             e.name AS event_name, e.venue, e.starts_at, e.timezone,
             coalesce(p.provider = 'door', false) AS at_door,
@@ -84,9 +85,7 @@ async def matters(conn: Any, ids: Collection[UUID]) -> dict[UUID, Matter]:
         FROM orders o
         JOIN events e ON e.id = o.event_id
         LEFT JOIN LATERAL (SELECT * FROM payments WHERE order_id = o.id OFFSET 0) p ON true  -- see orders._SELECT
-        JOIN LATERAL (SELECT * FROM bookings WHERE order_id = o.id OFFSET 0) b
-            ON b.status <> 'cancelled' OR o.status = 'cancelled'
-            AND b.seq_off = (SELECT max(k.seq_off) FROM bookings k WHERE k.order_id = o.id)
+        JOIN LATERAL (SELECT * FROM bookings WHERE order_id = o.id OFFSET 0) b ON {IN_ORDER}
         JOIN LATERAL (SELECT * FROM seats WHERE event_id = b.event_id AND index = b.seat OFFSET 0) s ON true
         JOIN categories c ON c.id = s.category_id
         WHERE o.id = ANY ($1) ORDER BY o.id, b.seat

@@ -160,6 +160,12 @@ async def seats_of(pool: asyncpg.Pool, order_id: UUID) -> dict[int, bool]:
     return {row[0]: row[1] for row in rows}
 
 
+# Whether a booking `b` is what its order `o` has; of a cancelled order, what it had last.
+IN_ORDER = """
+    (b.status <> 'cancelled' OR o.status = 'cancelled'
+        AND b.seq_off = (SELECT max(k.seq_off) FROM bookings k WHERE k.order_id = o.id))
+"""
+
 # Each order by its indexes, which OFFSET 0 insists on: Postgres without statistics, as after a crash in the middle of
 # a rush, took an order for a large part of all bookings and read them all.
 _SELECT = """
