@@ -1,7 +1,7 @@
 """The rooms of a process: many events, stores that are away at the start, events that cannot be opened."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from uuid import UUID, uuid4
 
@@ -135,15 +135,26 @@ async def test_a_new_event_is_listed_and_a_draft_is_not(
         assert (refusal.value.code, refusal.value.status) == ("event_not_found", 404)
 
 
-def what_is_theirs_fails_at_first(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    decide, failures = Desk.decide, iter(range(times))
+def before_each_look(monkeypatch: pytest.MonkeyPatch, happens: Callable[[object], None]) -> None:
+    """`happens` whenever a desk is asked what is somebody's."""
+    decide = Desk.decide
 
-    async def fails_at_first(desk: Desk, *args: object, **options: object) -> object:
-        if type(args[1]).__name__ == "ReadMine" and next(failures, None) is not None:
-            raise Unavailable("It is busy.")
+    async def told(desk: Desk, *args: object, **options: object) -> object:
+        if type(args[1]).__name__ == "ReadMine":
+            happens(args[1])
         return await decide(desk, *args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Desk, "decide", fails_at_first)
+    monkeypatch.setattr(Desk, "decide", told)
+
+
+def what_is_theirs_fails_at_first(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    failures = iter(range(times))
+
+    def fails_at_first(_: object) -> None:
+        if next(failures, None) is not None:
+            raise Unavailable("It is busy.")
+
+    before_each_look(monkeypatch, fails_at_first)
 
 
 async def test_a_page_that_comes_while_redis_is_silent_is_told_what_is_its_own_afterwards(
@@ -188,14 +199,8 @@ async def test_who_comes_back_with_nothing_costs_redis_nothing(
         page = await bob.page(event)
         hold = await page.ask("hold", seats=[2])
         await page.ask("release", hold_id=hold["hold_id"])
-        decide, asked = Desk.decide, []
-
-        async def noted(desk: Desk, *args: object, **options: object) -> object:
-            if type(args[1]).__name__ == "ReadMine":
-                asked.append(args[1])
-            return await decide(desk, *args, **options)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(Desk, "decide", noted)
+        asked: list[object] = []
+        before_each_look(monkeypatch, asked.append)
         for page in [await site.page(event) for _ in range(5)] + [await bob.page(event)]:
             await until(lambda page=page: page.news())
             assert page.news()[-1]["seats"] == []

@@ -127,19 +127,24 @@ def impatient(servers: Embedded, timeout_s: float) -> Iterator[tuple[Redis, Desk
     yield redis, Desk(redis, timeout_ms=int(timeout_s * 1000))
 
 
+async def give_a_hold_up(servers: Embedded, world: World, desk: Desk) -> None:
+    """A hold of seat 1 that the stopped server reads when its time is over."""
+    before = await scripts_run(world)
+    with stopped(servers):
+        with pytest.raises(Unavailable):
+            await desk.decide(1, Hold("ann", "", (1,)))
+        await asyncio.sleep(CLOCK_ERROR_S)
+
+    async def server_has_read_it() -> bool:
+        return await scripts_run(world) > before
+
+    await until(server_has_read_it)
+
+
 async def test_a_command_that_was_given_up_is_not_carried_out(servers: Embedded, world: World) -> None:
     with impatient(servers, 1.0) as (redis, desk):
         await desk.decide(1, ReadMine("ann"))
-        before = await scripts_run(world)
-        with stopped(servers):
-            with pytest.raises(Unavailable):
-                await desk.decide(1, Hold("ann", "", (1,)))
-            await asyncio.sleep(CLOCK_ERROR_S)
-
-        async def server_has_read_it() -> bool:
-            return await scripts_run(world) > before
-
-        await until(server_has_read_it)
+        await give_a_hold_up(servers, world, desk)
         assert await world.status(1) == Status.available
         await redis.close()
 
@@ -152,16 +157,7 @@ async def test_a_stall_before_does_not_make_a_later_command_late(servers: Embedd
             slow = asyncio.ensure_future(desk.decide(1, ReadMine("ann")))
             asyncio.get_running_loop().call_later(1.2, go_on)
             assert (await slow).word == "OK"
-        before = await scripts_run(world)
-        with stopped(servers):
-            with pytest.raises(Unavailable):
-                await desk.decide(1, Hold("ann", "", (1,)))
-            await asyncio.sleep(CLOCK_ERROR_S)
-
-        async def server_has_read_it() -> bool:
-            return await scripts_run(world) > before
-
-        await until(server_has_read_it)
+        await give_a_hold_up(servers, world, desk)
         assert await world.status(1) == Status.available
         await redis.close()
 
